@@ -1,0 +1,159 @@
+"""What is kept of a run: typed, versioned JSON files, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from gradproof.case import CaseData
+from gradproof.errors import RecordError
+from gradproof.verdict import Finding, Verdict
+
+HOME = Path(".gradproof")
+"""Where runs are kept, below the folder that a command runs in."""
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """Where something was run."""
+
+    system: str
+    processor: str
+    cores: int
+    python: str
+    packages: dict[str, str]
+    """Version of each package named when the record was made and installed."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One failing case, shrunk, with what was found and how to see it again."""
+
+    verdict: Verdict
+    summary: str
+    """One line that says what is wrong and where."""
+    case: CaseData
+    case_id: str
+    findings: tuple[Finding, ...]
+    replay: str
+    """The command that shows this failure again."""
+    cases_alike: int
+    """How many of the run's cases have this verdict, before shrinking."""
+
+
+class CheckRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.check/1"):
+    """A run of ``gradproof check``."""
+
+    target: str
+    verdict: Verdict | None
+    """None where nothing ran."""
+    exit_code: int
+    cases: int
+    counts: dict[str, int]
+    """Verdict → number of cases."""
+    entries: int
+    """Numbers compared in all."""
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+    """What else the run saw: conventions met at kinks, quantities that the target does not give."""
+    profile: str
+    seed: int
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    machine: Machine
+    gradproof: str
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One measured figure."""
+
+    name: str
+    value: float
+    unit: str
+    goal: str | None
+    """In words, ``<= 5 s``, where there is one."""
+    met: bool | None
+    peers: dict[str, float]
+    """What others took in the same run, in the same unit unless the name says otherwise."""
+    command: str
+    """The command that measures it again."""
+    note: str = ""
+
+
+class FiguresRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.figures/1"):
+    """A run of ``python -m benchmarks figures``."""
+
+    figures: tuple[Figure, ...]
+    started: str
+    machine: Machine
+    gradproof: str
+
+
+Record = CheckRecord | FiguresRecord
+R = TypeVar("R", CheckRecord, FiguresRecord)
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def machine(packages: tuple[str, ...]) -> Machine:
+    """This machine, with the versions of the named packages that are installed."""
+    found: dict[str, str] = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return Machine(
+        system=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        python=platform.python_version(),
+        packages=found,
+    )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """A record as JSON for people and programs, two spaces of indent."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def decode(data: bytes, kinds: type[R] | None = None) -> Record | R:
+    """The record in this JSON. Raises RecordError where it is none, or one of another version."""
+    try:
+        return msgspec.json.decode(data, type=kinds or Record)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"not a record of this version of gradproof: {error}") from error
+
+
+def write(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: into a new file beside it, flushed to disk, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
