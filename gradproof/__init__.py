@@ -9,6 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# At once, not lazily: the function shares its module's name, and whoever imported the module first would hide it.
+from gradproof.target import target as target
+
 if TYPE_CHECKING:
     from verify.campaign import check as check
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from gradproof.network import Network as Network
     from gradproof.network import dense_chain as dense_chain
     from gradproof.target import Supports as Supports
-    from gradproof.target import target as target
     from gradproof.verdict import CaseVerdict as CaseVerdict
     from gradproof.verdict import Finding as Finding
     from gradproof.verdict import Verdict as Verdict
@@ -52,10 +54,9 @@ _HOME = {
     "Verdict": "gradproof.verdict",
     "check": "verify.campaign",
     "dense_chain": "gradproof.network",
-    "target": "gradproof.target",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = ["__version__", "target", *sorted(_HOME)]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
