@@ -1,0 +1,243 @@
+"""Running a program over a number system.
+
+An ``Arithmetic`` says how each primitive is computed on arrays of its numbers. ``ObjectArithmetic`` does so for any
+numbers with Python's operators (SymPy expressions, balls, rationals) in NumPy object arrays; ``FloatArithmetic`` for
+floats and complex floats.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradproof.layers import Shape
+from refimpl.functions import steps
+from refimpl.language import (
+    Add,
+    Anchor,
+    Apply,
+    Hinge,
+    Join,
+    Leaf,
+    MatMul,
+    Multiply,
+    Node,
+    Ones,
+    Place,
+    Reshape,
+    Scale,
+    Spread,
+    Step,
+    Take,
+    Total,
+    ordered,
+)
+
+Values = npt.NDArray[Any]
+
+
+class Arithmetic(ABC):
+    """A number system: arrays of its numbers, and each primitive on them. Structure is shared; numbers are not."""
+
+    @abstractmethod
+    def number(self, value: Fraction) -> Any:
+        """An exact rational as one of the numbers."""
+
+    @abstractmethod
+    def full(self, shape: Shape, value: int) -> Values:
+        """An array of one integer."""
+
+    @abstractmethod
+    def function(self, name: str, x: Values) -> Values:
+        """exp, log or tanh of each entry."""
+
+    @abstractmethod
+    def hinge(self, x: Values, below: Fraction, above: Fraction) -> Values:
+        """Below · x or above · x by the sign of each entry."""
+
+    @abstractmethod
+    def step(self, x: Values, below: Fraction, above: Fraction) -> Values:
+        """Below or above by the sign of each entry, and what this number system makes of 0."""
+
+    @abstractmethod
+    def anchor(self, x: Values) -> Values:
+        """Any number for each row along the last axis, repeated along it."""
+
+    def power(self, x: Values, exponent: int) -> Values:
+        """An integer power of each entry."""
+        return np.asarray(x**exponent)
+
+    def apply(self, function: str, order: int, x: Values) -> Values:
+        """A derivative of an elementwise function at each entry, by its straight-line program."""
+        results: list[Any] = []
+        for instruction in steps(function, order):
+            operands = [results[operand] for operand in instruction.operands]
+            match instruction.operation:
+                case "argument":
+                    results.append(x)
+                case "number":
+                    results.append(self.number(instruction.number))
+                case "+":
+                    results.append(operands[0] + operands[1])
+                case "*":
+                    results.append(operands[0] * operands[1])
+                case "power":
+                    results.append(self.power(operands[0], int(instruction.number)))
+                case name:
+                    results.append(self.function(name, operands[0]))
+        return np.broadcast_to(results[-1], x.shape)  # a constant derivative is one number
+
+    def add(self, x: Values, y: Values) -> Values:
+        """X + y."""
+        return np.asarray(x + y)
+
+    def multiply(self, x: Values, y: Values) -> Values:
+        """X · y entry by entry."""
+        return np.asarray(x * y)
+
+    def scale(self, x: Values, factor: Fraction) -> Values:
+        """Factor · x."""
+        return np.asarray(x * self.number(factor))
+
+    def matmul(self, a: Values, b: Values) -> Values:
+        """A @ b of two matrices."""
+        return np.asarray(a @ b)
+
+    def total(self, x: Values, axes: tuple[int, ...]) -> Values:
+        """The sum over axes."""
+        return np.asarray(x.sum(axis=axes))
+
+    def place(self, x: Values, indices: npt.NDArray[np.intp], shape: Shape) -> Values:
+        """Entries of x added onto zeros at flat indices."""
+        result = self.full(shape, 0)
+        np.add.at(result.reshape(-1), indices, x.reshape(-1))
+        return result
+
+
+def run(results: Sequence[Node], arithmetic: Arithmetic, leaves: Mapping[str, Values]) -> tuple[Values, ...]:
+    """The values of some results of a program, given its leaves by name; only what they need is computed."""
+    values = run_all(ordered(results), arithmetic, leaves)
+    return tuple(values[id(node)] for node in results)
+
+
+def run_all(order: Sequence[Node], arithmetic: Arithmetic, leaves: Mapping[str, Values]) -> dict[int, Values]:
+    """The value of every node of a program in order, by the node's identity."""
+    values: dict[int, Values] = {}
+    for node in order:
+        operands = tuple(values[id(operand)] for operand in node.operands)
+        values[id(node)] = evaluate(node, arithmetic, operands, leaves)
+    return values
+
+
+def evaluate(node: Node, arithmetic: Arithmetic, operands: tuple[Values, ...], leaves: Mapping[str, Values]) -> Values:
+    """The value of one node from those of its operands."""
+    match node.primitive:
+        case Leaf(name):
+            return leaves[name]
+        case Ones():
+            return arithmetic.full(node.shape, 1)
+        case Add():
+            return arithmetic.add(*operands)
+        case Scale(factor):
+            return arithmetic.scale(operands[0], factor)
+        case Multiply():
+            return arithmetic.multiply(*operands)
+        case MatMul(transpose_a, transpose_b):
+            a, b = operands
+            return arithmetic.matmul(a.T if transpose_a else a, b.T if transpose_b else b)
+        case Total(axes):
+            return arithmetic.total(operands[0], axes)
+        case Spread(axes):
+            return np.broadcast_to(np.expand_dims(operands[0], axes), node.shape)
+        case Reshape():
+            return operands[0].reshape(node.shape)
+        case Take(indices):
+            return operands[0].reshape(-1)[indices].reshape(node.shape)
+        case Place(indices):
+            return arithmetic.place(operands[0], indices, node.shape)
+        case Join(axis):
+            return np.concatenate(operands, axis=axis)
+        case Apply(function, order):
+            return arithmetic.apply(function, order, operands[0])
+        case Hinge(below, above):
+            return arithmetic.hinge(operands[0], below, above)
+        case Step(below, above):
+            return arithmetic.step(operands[0], below, above)
+        case Anchor():
+            return arithmetic.anchor(operands[0])
+        case primitive:
+            raise TypeError(f"no evaluation for {type(primitive).__name__}")
+
+
+def entrywise(function: Any, x: Values) -> Values:
+    """A function of one number at each entry of an object array."""
+    result = np.empty(x.shape, dtype=object)
+    result.reshape(-1)[:] = [function(entry) for entry in x.reshape(-1)]
+    return result
+
+
+class ObjectArithmetic(Arithmetic):
+    """Numbers with Python's operators, in object arrays; elementwise functions one number at a time."""
+
+    def full(self, shape: Shape, value: int) -> Values:
+        result = np.empty(shape, dtype=object)
+        result.reshape(-1)[:] = [self.number(Fraction(value))] * result.size
+        return result
+
+    @abstractmethod
+    def function_one(self, name: str, x: Any) -> Any:
+        """exp, log or tanh of one number."""
+
+    @abstractmethod
+    def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        """``hinge`` of one number."""
+
+    @abstractmethod
+    def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        """``step`` of one number."""
+
+    def function(self, name: str, x: Values) -> Values:
+        return entrywise(partial(self.function_one, name), x)
+
+    def hinge(self, x: Values, below: Fraction, above: Fraction) -> Values:
+        return entrywise(lambda entry: self.hinge_one(entry, below, above), x)
+
+    def step(self, x: Values, below: Fraction, above: Fraction) -> Values:
+        return entrywise(lambda entry: self.step_one(entry, below, above), x)
+
+
+class FloatArithmetic(Arithmetic):
+    """Floats or complex floats of one dtype, as NumPy computes them. For witnesses: nothing is certified.
+
+    A hinge looks at the real part alone, and at 0 its step is ``below``.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+
+    def number(self, value: Fraction) -> Any:
+        nearest = float(value)
+        if nearest == value:
+            return self.dtype.type(nearest)
+        return self.dtype.type(value.numerator) / self.dtype.type(value.denominator)
+
+    def full(self, shape: Shape, value: int) -> Values:
+        return np.full(shape, value, dtype=self.dtype)
+
+    def function(self, name: str, x: Values) -> Values:
+        return np.asarray({"exp": np.exp, "log": np.log, "tanh": np.tanh}[name](x))
+
+    def hinge(self, x: Values, below: Fraction, above: Fraction) -> Values:
+        return np.asarray(x * self.step(x, below, above))
+
+    def step(self, x: Values, below: Fraction, above: Fraction) -> Values:
+        return np.asarray(np.where(x.real > 0, self.number(above), self.number(below)), dtype=self.dtype)
+
+    def anchor(self, x: Values) -> Values:
+        return np.broadcast_to(x.real.max(axis=-1, keepdims=True).astype(self.dtype), x.shape)

@@ -1,0 +1,104 @@
+"""Balls: midpoint ± radius at any precision, by Arb through python-flint. Every operation encloses the exact result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flint import arb, arb_mat, ctx, fmpq
+
+from gradproof.layers import Shape
+from refimpl.arithmetic import ObjectArithmetic, Values, entrywise
+
+SMALL = 64
+"""Products of matrices with fewer multiplications than this are formed entry by entry: converting costs more."""
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Ball arithmetic at a working precision in bits, inside the block alone."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def exact_balls(array: npt.ArrayLike) -> Values:
+    """Floats as the exact binary numbers that they are: balls of radius 0. Raises ValueError for non-finite ones."""
+    numbers = np.asarray(array)
+    if not np.all(np.isfinite(numbers)):
+        raise ValueError("a ball is made of a finite number")
+    result = np.empty(numbers.shape, dtype=object)
+    result.reshape(-1)[:] = [arb(number) for number in numbers.astype(np.float64).ravel().tolist()]
+    return result
+
+
+class BallArithmetic(ObjectArithmetic):
+    """Balls at the working precision of the surrounding ``precision`` block.
+
+    ``kinks`` counts the hinges met whose argument's ball contains 0 while its slopes differ; ``exact_kinks`` those of
+    them whose argument is exactly 0, so that no precision could tell its sign.
+    """
+
+    def __init__(self) -> None:
+        self.kinks = 0
+        self.exact_kinks = 0
+
+    def number(self, value: Fraction) -> Any:
+        return arb(fmpq(value.numerator, value.denominator))
+
+    def function_one(self, name: str, x: Any) -> Any:
+        match name:
+            case "exp":
+                return x.exp()
+            case "log":
+                return x.log()
+            case "tanh":
+                return x.tanh()
+            case _:
+                raise TypeError(f"no ball evaluation of {name}")
+
+    def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        if x > 0:
+            return x * self.number(above)
+        if x < 0:
+            return x * self.number(below)
+        return (x * self.number(below)).union(x * self.number(above))
+
+    def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        if x > 0 or below == above:
+            return self.number(above)
+        if x < 0:
+            return self.number(below)
+        self.kinks += 1
+        self.exact_kinks += bool(x == 0)
+        return self.number(below).union(self.number(above))
+
+    def anchor(self, x: Values) -> Values:
+        rows = x.reshape(-1, x.shape[-1])
+        largest = np.empty((len(rows), 1), dtype=object)
+        # Any exact number will do: the midpoint of the entry whose midpoint is largest, which adds no radius.
+        largest[:, 0] = [max((entry.mid() for entry in row), key=float) for row in rows]
+        return np.broadcast_to(largest.reshape(*x.shape[:-1], 1), x.shape)
+
+    def matmul(self, a: Values, b: Values) -> Values:
+        if a.shape[0] * a.shape[1] * b.shape[1] < SMALL:
+            return np.asarray(a @ b)
+        product = arb_mat(*a.shape, a.reshape(-1).tolist()) * arb_mat(*b.shape, b.reshape(-1).tolist())
+        result = np.empty((a.shape[0], b.shape[1]), dtype=object)
+        result.reshape(-1)[:] = product.entries()
+        return result
+
+    def scale(self, x: Values, factor: Fraction) -> Values:
+        if factor == -1:
+            return entrywise(lambda entry: -entry, x)
+        return super().scale(x, factor)
+
+    def full(self, shape: Shape, value: int) -> Values:
+        return np.full(shape, arb(value), dtype=object)

@@ -1,0 +1,155 @@
+"""What each layer, loss and penalty computes: forward programs only. Every derivative follows from these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from types import MappingProxyType
+
+from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.loss import Loss, Penalty
+from refimpl.language import Node, anchor, apply, hinge, join, matmul, ones, scale, spread, total
+
+Parameters = Callable[[str], Node]
+"""Gives the node of a parameter by its position's path."""
+
+
+def elementwise(name: str) -> Callable[[Node, Activation], Node]:
+    """An activation that is an elementwise function of ``refimpl.functions``."""
+    return lambda z, _: apply(name, z)
+
+
+def softmax(z: Node) -> Node:
+    """exp(z_k) / Σ_j exp(z_j) along the last axis, of z less an anchor."""
+    powers = apply("exp", z - anchor(z))
+    return powers / along_last(total(powers, (-1,)), powers)
+
+
+def log_sum_exp(z: Node) -> Node:
+    """Log Σ_j exp(z_j) along the last axis, repeated along it, of z less an anchor that is added back."""
+    base = anchor(z)
+    powers = apply("exp", z - base)
+    return base + along_last(apply("log", total(powers, (-1,))), z)
+
+
+def along_last(x: Node, like: Node) -> Node:
+    """X repeated along a last axis, to the shape of ``like``."""
+    return spread(x, (-1,), like.shape)
+
+
+ACTIVATIONS: Mapping[str, Callable[[Node, Activation], Node]] = MappingProxyType(
+    {
+        "identity": lambda z, _: z,
+        "sigmoid": elementwise("sigmoid"),
+        "tanh": elementwise("tanh"),
+        "relu": lambda z, _: hinge(z, Fraction(0), Fraction(1)),
+        "leaky_relu": lambda z, layer: hinge(z, Fraction(layer.parameter or 0.0), Fraction(1)),
+        "softplus": elementwise("softplus"),
+        "softmax": lambda z, _: softmax(z),
+    }
+)
+
+
+def dense(x: Node, layer: Dense, path: str, parameter: Parameters) -> Node:
+    """Z = x @ W + b."""
+    z = matmul(x, parameter(f"{path}.weight"))
+    if layer.bias:
+        z = z + spread(parameter(f"{path}.bias"), (0,), z.shape)
+    return z
+
+
+def chain(x: Node, layers: tuple[Layer, ...], parameter: Parameters, prefix: str = "") -> Node:
+    """Layers one after another."""
+    for number, layer in enumerate(layers):
+        path = f"{prefix}{number}"
+        x = layer_output(x, layer, path, parameter).named(f"layer {path}: {layer}")
+    return x
+
+
+def layer_output(x: Node, layer: Layer, path: str, parameter: Parameters) -> Node:
+    """One layer's outputs for the inputs x (batch, …)."""
+    match layer:
+        case Dense():
+            return dense(x, layer, path, parameter)
+        case Activation():
+            return ACTIVATIONS[layer.name](x, layer)
+        case Residual():
+            return x + chain(x, layer.body, parameter, f"{path}.body.")
+        case Branches():
+            outputs = [chain(x, body, parameter, f"{path}.{step}.") for step, body in layer.chains()]
+            if layer.merge == "concat":
+                return join(outputs, -1)
+            merged = outputs[0]
+            for output in outputs[1:]:
+                merged = merged + output
+            return merged
+
+
+def squared_error(y: Node, t: Node) -> Node:
+    """(y − t)² for each output."""
+    return apply("square", y - t)
+
+
+def half_squared_error(y: Node, t: Node) -> Node:
+    """½ (y − t)² for each output."""
+    return scale(squared_error(y, t), Fraction(1, 2))
+
+
+def complement(x: Node) -> Node:
+    """1 − x."""
+    return ones(x.shape) - x
+
+
+def binary_cross_entropy(p: Node, t: Node) -> Node:
+    """−t log p − (1 − t) log(1 − p) for each output."""
+    losses = t * apply("log", p) + complement(t) * apply("log", complement(p))
+    return scale(losses, Fraction(-1))
+
+
+def binary_cross_entropy_with_logits(z: Node, t: Node) -> Node:
+    """The binary cross-entropy of p = sigmoid(z): softplus(z) − t z, since log p = z − softplus(z)."""
+    return apply("softplus", z) - t * z
+
+
+def categorical_cross_entropy(p: Node, t: Node) -> Node:
+    """−t_k log p_k for each class k."""
+    return scale(t * apply("log", p), Fraction(-1))
+
+
+def categorical_cross_entropy_with_logits(z: Node, t: Node) -> Node:
+    """The categorical cross-entropy of p = softmax(z): t_k (log Σ_j exp z_j − z_k) for each class k."""
+    return t * (log_sum_exp(z) - z)
+
+
+LOSSES: Mapping[str, Callable[[Node, Node], Node]] = MappingProxyType(
+    {
+        "half_squared_error": half_squared_error,
+        "squared_error": squared_error,
+        "binary_cross_entropy": binary_cross_entropy,
+        "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
+        "categorical_cross_entropy": categorical_cross_entropy,
+        "categorical_cross_entropy_with_logits": categorical_cross_entropy_with_logits,
+    }
+)
+
+
+def reduced(losses: Node, loss: Loss, sample_weights: Node | None) -> Node:
+    """Losses of each output (batch, …) weighted by sample, summed, and divided as the reduction says."""
+    batch, outputs = losses.shape[0], math.prod(losses.shape[1:])
+    each = total(losses, tuple(range(1, len(losses.shape))))
+    if sample_weights is not None:
+        each = each * sample_weights
+    divisor = {"sum": 1, "batch_mean": batch, "element_mean": batch * outputs}[loss.reduction]
+    return scale(total(each, (0,)), Fraction(1, divisor))
+
+
+def penalty_of(penalty: Penalty, parameters: list[Node]) -> Node | None:
+    """λ Σ|θ| or λ Σθ², or with λ/2, over the given parameters; None where there are none."""
+    factor = Fraction(penalty.strength) / (2 if penalty.half else 1)
+    sums: Node | None = None
+    for theta in parameters:
+        terms = hinge(theta, Fraction(-1), Fraction(1)) if penalty.kind == "l1" else apply("square", theta)
+        part = total(terms, tuple(range(len(terms.shape))))
+        sums = part if sums is None else sums + part
+    return None if sums is None else scale(sums, factor, "lambda")

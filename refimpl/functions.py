@@ -1,0 +1,96 @@
+"""The elementwise functions: one definition each, in SymPy; every derivative is derived from it.
+
+``definition`` gives a function, ``derivative`` any derivative of it, ``steps`` the same as a short straight-line
+program of arithmetic, from which each number system makes its evaluator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import sympy
+from sympy import Symbol, exp, log, tanh
+
+Z = Symbol("z", real=True)
+"""The argument of every elementwise function."""
+
+_DEFINITIONS: Mapping[str, Callable[[], Any]] = {
+    "sigmoid": lambda: 1 / (1 + exp(-Z)),
+    "tanh": lambda: tanh(Z),
+    "softplus": lambda: log(1 + exp(Z)),
+    "exp": lambda: exp(Z),
+    "log": lambda: log(Z),
+    "reciprocal": lambda: 1 / Z,
+    "square": lambda: Z**2,
+}
+
+FUNCTIONS = tuple(_DEFINITIONS)
+
+
+@cache
+def definition(function: str) -> Any:
+    """The SymPy expression of a function, in the symbol ``Z``."""
+    return _DEFINITIONS[function]()
+
+
+@cache
+def derivative(function: str, order: int) -> Any:
+    """The ``order``-th derivative, by SymPy; the function itself for order 0."""
+    return sympy.diff(definition(function), Z, order) if order else definition(function)
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One operation on earlier results: ``+``, ``*``, ``power``, a function's name, ``number`` or ``argument``."""
+
+    operation: str
+    operands: tuple[int, ...]
+    number: Fraction = Fraction(0)
+    """The number itself, or the exponent of a power."""
+
+
+@cache
+def steps(function: str, order: int = 0) -> tuple[Instruction, ...]:
+    """A derivative as a straight-line program, each subexpression computed once; its last result is the value."""
+    return straight_line(derivative(function, order))
+
+
+def straight_line(expression: Any) -> tuple[Instruction, ...]:
+    """A SymPy expression in ``Z`` of sums, products, rational powers, exp, log and tanh, as a straight-line program.
+
+    Raises TypeError on anything else.
+    """
+    program: list[Instruction] = []
+    known: dict[Any, int] = {}
+
+    def emit(instruction: Instruction) -> int:
+        program.append(instruction)
+        return len(program) - 1
+
+    def visit(node: Any) -> int:
+        if node not in known:
+            known[node] = emit(translate(node))
+        return known[node]
+
+    def translate(node: Any) -> Instruction:
+        if node == Z:
+            return Instruction("argument", ())
+        if node.is_Rational:
+            return Instruction("number", (), Fraction(int(node.p), int(node.q)))
+        if node.is_Add or node.is_Mul:
+            first, *rest = (visit(argument) for argument in node.args)
+            for operand in rest[:-1]:
+                first = emit(Instruction("+" if node.is_Add else "*", (first, operand)))
+            return Instruction("+" if node.is_Add else "*", (first, rest[-1]))
+        if node.is_Pow and node.exp.is_Integer:
+            return Instruction("power", (visit(node.base),), Fraction(int(node.exp)))
+        if isinstance(node, exp | log | tanh):
+            return Instruction(type(node).__name__, (visit(node.args[0]),))
+        raise TypeError(f"no straight-line form for {node}")
+
+    visit(expression)
+    return tuple(program)
