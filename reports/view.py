@@ -1,0 +1,217 @@
+"""What a person is told of a check, in words and numbers: the same on a terminal, in Markdown and in HTML.
+
+Everything here is clean text (``reports.text``), still to be escaped for where it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Final
+
+from gradproof.case import Case
+from gradproof.gradients import LOSS, OUTPUTS
+from gradproof.record import CheckRecord, Failure, Machine
+from gradproof.verdict import PRECEDENCE, Finding, Verdict
+from reports.numbers import Digits, aligned, array_text, count, duration
+from reports.text import clean, command, line, shorten
+
+MEANINGS: Final = MappingProxyType(
+    {
+        Verdict.CORRECT: "No number is further from the exact one than careful arithmetic may be.",
+        Verdict.WRONG: "Proved: no careful arithmetic, whatever it rounds, gives these numbers.",
+        Verdict.INACCURATE: "The formula is right, but more digits are lost than careful arithmetic loses.",
+        Verdict.CRASHED: "The target raised an error instead of answering.",
+        Verdict.TIMED_OUT: "The target did not answer in time.",
+        Verdict.BROKE_PROTOCOL: "What came back is no answer to the case.",
+        Verdict.UNDECIDED: "Nothing is proved: the bound on careful arithmetic says nothing here.",
+        Verdict.ORACLE_CONFLICT: "gradproof's own sources of truth disagree. This is a defect of gradproof: report it.",
+    }
+)
+NOTHING_RAN = "nothing ran"
+
+NAME_WIDTH = 120
+"""Names of targets, layers and parameters are cut to this many characters."""
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """One quantity's worst entry."""
+
+    verdict: str
+    where: str
+    """``∂L/∂0.weight[1, 0]``, or ``loss``."""
+    layer: str
+    share: str
+    """``wrong in 3 of 4 entries``; empty where nothing was counted."""
+    message: str
+    """Text of several lines."""
+    compared: bool
+    """Whether there are numbers to show."""
+    got: Digits
+    exact: Digits
+    error: str
+    allowed: str
+
+
+@dataclass(frozen=True)
+class FailureView:
+    """A failing case."""
+
+    verdict: Verdict
+    meaning: str
+    summary: str
+    alike: str
+    """How many cases of the run share the verdict."""
+    findings: tuple[FindingView, ...]
+    messages: tuple[str, ...]
+    """What the findings say beyond the summary, each once."""
+    case_id: str
+    case: Case
+    replay: str
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """A check of one target."""
+
+    target: str
+    verdict: Verdict | None
+    word: str
+    """The verdict, or that nothing ran."""
+    meaning: str
+    counted: str
+    """How many cases have which verdict."""
+    effort: str
+    settings: str
+    failures: tuple[FailureView, ...]
+    notes: tuple[str, ...]
+
+
+def check_view(record: CheckRecord) -> CheckView:
+    """A record in words. Raises RecordError or ArgumentError where a case in it is damaged."""
+    return CheckView(
+        target=shorten(line(record.target), NAME_WIDTH),
+        verdict=record.verdict,
+        word=NOTHING_RAN if record.verdict is None else str(record.verdict),
+        meaning="No case was checked." if record.verdict is None else MEANINGS[record.verdict],
+        counted=counted(record),
+        effort=f"{count(record.entries, 'number')} compared in {duration(record.seconds)}",
+        settings=f"profile {line(record.profile)}, seed {record.seed}",
+        failures=tuple(map(failure_view, record.failures)),
+        notes=tuple(filter(None, map(line, record.notes))),
+    )
+
+
+def counted(record: CheckRecord) -> str:
+    """``500 cases: 499 correct, 1 wrong``; the worst verdict first."""
+    known = {str(verdict): place for place, verdict in enumerate(PRECEDENCE)}
+    there = [(word, number) for word, number in record.counts.items() if number]
+    there.sort(key=lambda pair: (known.get(pair[0], len(known)), pair[0]))
+    cases = count(record.cases, "case")
+    if not there:
+        return cases
+    if len(there) == 1 and there[0][1] == record.cases:
+        return f"{cases}, {'all ' if record.cases > 1 else ''}{line(there[0][0])}"
+    return f"{cases}: {', '.join(f'{count(number)} {line(word)}' for word, number in there)}"
+
+
+def failure_view(failure: Failure) -> FailureView:
+    """A failure in words. Raises RecordError or ArgumentError where its case is damaged."""
+    findings = tuple(map(finding_view, failure.findings))
+    summary = line(failure.summary)
+    return FailureView(
+        verdict=failure.verdict,
+        meaning=MEANINGS[failure.verdict],
+        summary=summary,
+        alike=f"{count(failure.cases_alike, 'case')} ended like this; the smallest one found:",
+        findings=findings,
+        messages=messages(findings, summary),
+        case_id=line(failure.case_id),
+        case=Case.from_data(failure.case),
+        replay=command(failure.replay),
+    )
+
+
+def finding_view(finding: Finding) -> FindingView:
+    """A finding in words."""
+    got, exact = aligned(finding.got, finding.exact)
+    index = f"[{', '.join(map(str, finding.index))}]" if finding.index else ""
+    entries = "entry" if finding.entries == 1 else "entries"
+    return FindingView(
+        verdict=str(finding.verdict),
+        where=quantity(finding) + index,
+        layer=shorten(line(finding.layer or ""), NAME_WIDTH),
+        share=f"{finding.verdict} in {count(finding.bad)} of {count(finding.entries)} {entries}"
+        if finding.entries
+        else "",
+        message=clean(finding.message),
+        compared=finding.got is not None or finding.exact is not None,
+        got=got,
+        exact=exact,
+        error=_measure(finding.error),
+        allowed=_measure(finding.allowed),
+    )
+
+
+def quantity(finding: Finding) -> str:
+    """What is compared, as mathematics: a value by its name, a gradient as ∂L/∂ of a parameter or the inputs."""
+    name = shorten(line(finding.quantity), NAME_WIDTH)
+    return name if name in (LOSS, OUTPUTS, "target") else f"∂L/∂{name}"
+
+
+def messages(findings: Iterable[FindingView], summary: str) -> tuple[str, ...]:
+    """Each message once, those left out that the summary already holds."""
+    distinct = dict.fromkeys(finding.message for finding in findings if finding.message)
+    return tuple(message for message in distinct if " ".join(message.split()) not in summary)
+
+
+def case_facts(case: Case) -> str:
+    """``float64, batch 1, tagged kink``."""
+    tags = f", tagged {line(', '.join(case.tags))}" if case.tags else ""
+    return f"{case.dtype}, batch {case.batch}{tags}"
+
+
+def case_numbers(case: Case, width: int) -> tuple[tuple[str, str], ...]:
+    """Every number of a case: (name, text) each, the text of lines no wider than ``width`` where that can be.
+
+    Parameters in the order of computation, then the batch. One number to an entry is written in full; of large
+    arrays the shape and the first entries.
+    """
+    arrays = {
+        **case.parameters,
+        "inputs": case.inputs,
+        "targets": case.targets,
+        "upstream": case.upstream,
+        "sample weights": case.sample_weights,
+    }
+    return tuple((name, array_text(array, width)) for name, array in arrays.items() if array is not None)
+
+
+def machine_facts(machine: Machine, gradproof: str) -> tuple[tuple[str, str], ...]:
+    """(what, text) each, where there is a text."""
+    packages = ", ".join(f"{line(name)} {line(version)}" for name, version in sorted(machine.packages.items()))
+    facts = {
+        "gradproof": line(gradproof),
+        "Python": line(machine.python),
+        "packages": packages,
+        "system": line(machine.system),
+        "processor": f"{line(machine.processor)}, {count(machine.cores, 'core')}",
+    }
+    return tuple((what, text) for what, text in facts.items() if text)
+
+
+def _measure(text: str | None) -> str:
+    if text is None:
+        return "–"
+    plain = line(text)
+    try:
+        number = Decimal(plain)
+    except InvalidOperation:
+        return shorten(plain, 20)
+    if not number.is_finite() or number == 0 or (len(plain) <= 8 and "e" not in plain.lower()):
+        return shorten(plain, 20)
+    mantissa, _, exponent = f"{number:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent):+03d}"
