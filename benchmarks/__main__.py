@@ -1,0 +1,73 @@
+"""``python -m benchmarks``: measures the figures, and writes the published ones into the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmarks import readme as readme_text
+from benchmarks.figures import described, measure
+from gradproof.errors import GradproofError
+from gradproof.record import FiguresRecord, encode, write
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _line(record: FiguresRecord) -> str:
+    rows = []
+    for figure in record.figures:
+        met = "" if figure.met is None else ("  met" if figure.met else "  MISSED")
+        goal = f"  goal {figure.goal}{met}" if figure.goal else ""
+        peers = "".join(f"  {name} {value:.4g} {figure.unit}" for name, value in figure.peers.items())
+        note = f"\n    {figure.note}" if figure.note else ""
+        rows.append(f"{figure.name}: {figure.value:.4g} {figure.unit}{goal}{peers}{note}")
+    return "\n".join(rows)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The clock: every figure that the documentation quotes is measured here."""
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--list", "list_names", is_flag=True, help="Print the names of the figures and what they are.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the record to this file.")
+def figures(names: tuple[str, ...], list_names: bool, as_json: bool, out: Path | None) -> None:
+    """Measure the named figures, or all of them. Progress goes to standard error.
+
+    Times are of this machine as it is now: leave it alone meanwhile. Ratios to the peers of the same run carry over
+    to other machines better than seconds do.
+    """
+    if list_names:
+        for name, what in described().items():
+            click.echo(f"{name}: {what}")
+        return
+    try:
+        record = measure(names, _say)
+    except GradproofError as error:
+        raise click.ClickException(str(error)) from error
+    if out is not None:
+        write(out, encode(record))
+    click.echo(encode(record).decode().rstrip() if as_json else _line(record))
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the README would change.")
+def readme(check: bool) -> None:
+    """Write the published figures and outputs into the README."""
+    try:
+        stale = readme_text.refresh(write_changes=not check)
+    except GradproofError as error:
+        raise click.ClickException(str(error)) from error
+    if check and stale:
+        raise click.ClickException(f"README.md: stale: {', '.join(stale)}; run python -m benchmarks readme")
+    click.echo(f"README.md: {', '.join(stale)} {'written' if stale else 'up to date'}".replace(":  ", ": "))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

@@ -1,0 +1,42 @@
+"""Running the project's own commands from outside, as a person types them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from gradproof.errors import GradproofError
+
+CHECKOUT: Final = Path(__file__).parents[1]
+
+
+class CommandError(GradproofError):
+    """A command did not do what it was run for."""
+
+
+def gradproof_command(*arguments: str, scripts: str | Path | None = None) -> list[str]:
+    """``gradproof`` with these arguments, as installed in this environment or in the one with these ``scripts``."""
+    name = "gradproof.exe" if sys.platform == "win32" else "gradproof"
+    return [str(Path(scripts or sysconfig.get_path("scripts")) / name), *arguments]
+
+
+def run(command: Sequence[str], expected: int = 0, folder: Path = CHECKOUT) -> tuple[float, str]:
+    """Seconds and standard output of a command. Raises CommandError where it ends with another exit code."""
+    start = perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    seconds = perf_counter() - start
+    if done.returncode != expected:
+        last_words = (done.stderr.strip() or done.stdout.strip())[-2000:]
+        raise CommandError(f"{' '.join(command)}: expected exit code {expected}, got {done.returncode}: {last_words}")
+    return seconds, done.stdout
+
+
+def require_checkout() -> None:
+    """Raises CommandError where this is an installed copy without the examples and the suite's configuration."""
+    if not (CHECKOUT / "examples").is_dir():
+        raise CommandError(f"expected a checkout with its examples at {CHECKOUT}, got an installed copy alone")

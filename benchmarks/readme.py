@@ -1,0 +1,114 @@
+"""The README's numbers: blocks between comments, written from the published records and from nothing else."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks.commands import CHECKOUT
+from benchmarks.published import CHECKS, FIGURES, check_record, figures_record
+from gradproof.errors import GradproofError
+from gradproof.record import Figure, write
+from reports.numbers import count, duration, significant
+from reports.terminal import render_check
+
+README: Final = CHECKOUT / "README.md"
+WIDTH: Final = 100
+"""Characters that a line of the quoted screen may have."""
+
+
+class ReadmeError(GradproofError):
+    """The README has no place for what is to be written."""
+
+
+def screen() -> str:
+    """What a terminal shows of the check of the wrong example."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False)
+    with console.capture() as capture:
+        render_check(check_record("numpy_network_wrong"), console)
+    shown = "\n".join(text.rstrip() for text in capture.get().strip("\n").split("\n"))
+    return f"```text\n{shown}\n```"
+
+
+def checks() -> str:
+    """A table of what ``check`` says of each published target."""
+    rows = ["| target | what it is | verdict | cases | numbers compared |", "|---|---|---|---|---|"]
+    for name, published in CHECKS.items():
+        record = check_record(name)
+        path = published.target.partition(":")[0]
+        verdict = f"**{record.verdict}**"
+        if record.counts.get("correct", 0) != record.cases:
+            verdict += f" in {count(record.counts[str(record.verdict)])}"
+        rows.append(
+            f"| [`{path}`]({path}) | {published.what} | {verdict} | {count(record.cases)} | {count(record.entries)} |"
+        )
+    return "\n".join(rows)
+
+
+def figures() -> str:
+    """A table of the published figures, and one of the step times beside the peers'."""
+    record = figures_record()
+    steps = [figure for figure in record.figures if figure.name.startswith("training_step.")]
+    rest = [figure for figure in record.figures if figure not in steps]
+    where = f"{record.machine.processor}, {count(record.machine.cores, 'core')}, Python {record.machine.python}"
+    path = FIGURES.relative_to(CHECKOUT).as_posix()
+    lines = [f"Measured on {where} ([`{path}`]({path}), {record.started[:10]}).", ""]
+    lines += ["| figure | value | goal | |", "|---|---|---|---|"]
+    lines += [f"| `{figure.name}` | {_value(figure.value, figure.unit)} | {_goal(figure)} |" for figure in rest]
+    names = list(dict.fromkeys(name for figure in steps for name in figure.peers))
+    lines += ["", f"| one training step | fastimpl | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    for figure in steps:
+        others = (_beside(figure, name) for name in names)
+        lines.append(
+            f"| {figure.name.removeprefix('training_step.')} | {_value(figure.value, figure.unit)} | "
+            f"{' | '.join(others)} |"
+        )
+    return "\n".join(lines)
+
+
+def _value(value: float, unit: str) -> str:
+    if unit == "s":
+        return duration(value)
+    return f"{significant(value)} {'µs' if unit == 'us' else unit}"
+
+
+def _goal(figure: Figure) -> str:
+    if figure.goal is None:
+        return "– | "
+    return f"{figure.goal.replace('<=', '≤')} | {'met' if figure.met else 'missed'}"
+
+
+def _beside(figure: Figure, peer: str) -> str:
+    taken = figure.peers.get(peer)
+    return "–" if taken is None else f"{_value(taken, figure.unit)} ({significant(taken / figure.value, 2)}×)"
+
+
+BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {"screen": screen, "checks": checks, "figures": figures}
+)
+
+
+def refresh(*, write_changes: bool) -> tuple[str, ...]:
+    """The names of the README's blocks that differ from the published records; writes them anew where asked to.
+
+    Raises ReadmeError where a block's two comments, ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, are missing.
+    """
+    before = text = README.read_text(encoding="utf-8")
+    changed = []
+    for name, content in BLOCKS.items():
+        place = re.compile(f"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
+        found = place.search(text)
+        if found is None:
+            raise ReadmeError(f"README.md: expected <!-- begin: {name} --> and <!-- end: {name} -->, found none")
+        wanted = f"{found[1]}\n{content()}\n\n{found[2]}"
+        if found[0] != wanted:
+            changed.append(name)
+            text = text.replace(found[0], wanted)
+    if write_changes and text != before:
+        write(README, text.encode())
+    return tuple(changed)
