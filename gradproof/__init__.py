@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from gradproof.target import target as target
 
 if TYPE_CHECKING:
-    from verify.campaign import check as check
-
     from gradproof.case import Case as Case
     from gradproof.errors import ArgumentError as ArgumentError
     from gradproof.errors import GradproofError as GradproofError
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from gradproof.verdict import CaseVerdict as CaseVerdict
     from gradproof.verdict import Finding as Finding
     from gradproof.verdict import Verdict as Verdict
+    from verify.campaign import check as check
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import msgspec
 
@@ -136,6 +136,10 @@ def encode(record: msgspec.Struct) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
+@overload
+def decode(data: bytes) -> Record: ...
+@overload
+def decode(data: bytes, kinds: type[R]) -> R: ...
 def decode(data: bytes, kinds: type[R] | None = None) -> Record | R:
     """The record in this JSON. Raises RecordError where it is none, or one of another version."""
     try:
