@@ -4,10 +4,10 @@
     gradproof check examples/third_party/micrograd_engine.py:adapter
 
 Conventions. ``micrograd.nn.MLP`` is a stack of dense layers with biases, ReLU after each but the last. A neuron owns
-its weights, so that a layer's are (units, fan_in). The package
-declares no loss: here the squared error, summed over outputs and samples, is written in its own operators. At a
-ReLU's kink its derivative is 0. A layer of one neuron returns a bare number, which the next layer of ``MLP`` cannot
-take: so the layers are called one by one here, and a lone number is put into a list again.
+its weights, so that a layer's are (units, fan_in). The package declares no loss: here the squared error, summed over
+outputs and samples, is written in its own operators. At a ReLU's kink its derivative is 0. A layer of one neuron
+returns a bare number, which the next layer of ``MLP`` cannot take: so the layers are called one by one here, and a
+lone number is put into a list again.
 """
 
 from micrograd.engine import Value
