@@ -120,7 +120,7 @@ def test_the_students_one_mistake_is_where_sigmoid_prime_is_taken(seed: int, dep
 
 
 class TestBackpropagation:
-    """backpropagation 0.0.3: what is wrong is what the table of examples/third_party says, and the step hides nothing."""
+    """backpropagation 0.0.3: its mistakes are those that examples/third_party names; reading a step hides nothing."""
 
     @staticmethod
     def package_gradients(case: Case, *, factor: bool) -> list[np.ndarray]:
