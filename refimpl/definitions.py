@@ -63,7 +63,9 @@ def chain(x: Node, layers: tuple[Layer, ...], parameter: Parameters, prefix: str
     """Layers one after another."""
     for number, layer in enumerate(layers):
         path = f"{prefix}{number}"
-        x = layer_output(x, layer, path, parameter).named(f"layer {path}: {layer}")
+        output = layer_output(x, layer, path, parameter)
+        # A named node is a new node. Where a layer passes its input on, a new one would cut x off from its gradient.
+        x = output if output is x else output.named(f"layer {path}: {layer}")
     return x
 
 

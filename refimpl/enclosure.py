@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,8 @@ class Enclosure:
     """The precision asked for."""
     met_kinks: int
     """Number of kinks met: hinges whose argument is 0, or cannot be told from 0 with SIGN_BITS."""
+    working_bits: int
+    """The precision computed with: that asked for, or higher where a sign or a finite ball needed it."""
     _balls: Mapping[str, Values]
 
     def names(self) -> tuple[str, ...]:
@@ -62,20 +64,23 @@ class Enclosure:
         return self._balls[name]
 
     def distance(self, name: str, got: npt.ArrayLike) -> Float64:
-        """A lower bound of |got − x| over the enclosed x of each entry; inf for a number that is not finite."""
-        return self._map(name, got, lambda number, ball: _down(abs(arb(number) - ball).lower()))
+        """A lower bound of |got − x| over the enclosed x of each entry; inf for a number that is not finite.
+
+        0 where the ball says nothing (MOST_BITS did not make it finite).
+        """
+        return self._map(name, got, lambda number, ball: _down((arb(number) - ball).abs_lower()), unknown=0.0)
 
     def distance_upper(self, name: str, got: npt.ArrayLike) -> Float64:
         """An upper bound of |got − x| over the enclosed x of each entry; inf for a number that is not finite."""
-        return self._map(name, got, lambda number, ball: _up(abs(arb(number) - ball).upper()))
+        return self._map(name, got, lambda number, ball: _up((arb(number) - ball).abs_upper()), unknown=np.inf)
 
     def lower(self, name: str) -> Float64:
         """A float64 at or below each enclosed number."""
-        return self._each(name, lambda ball: _down(ball.lower()))
+        return self._each(name, lambda ball: _down(ball.lower()) if ball.is_finite() else -np.inf)
 
     def upper(self, name: str) -> Float64:
         """A float64 at or above each enclosed number."""
-        return self._each(name, lambda ball: _up(ball.upper()))
+        return self._each(name, lambda ball: _up(ball.upper()) if ball.is_finite() else np.inf)
 
     def kinks(self, name: str) -> npt.NDArray[np.bool_]:
         """Where a kink makes a set of an entry: its ball stays as wide when the precision doubles."""
@@ -88,7 +93,7 @@ class Enclosure:
 
     @cached_property
     def _finer(self) -> Enclosure:
-        return enclosure(self.case, 2 * self.bits)
+        return _enclosed(self.case, self.bits, 2 * self.working_bits)
 
     def nearest(self, name: str) -> Float64:
         """Each exact number correctly rounded to float64, ties to even.
@@ -98,39 +103,49 @@ class Enclosure:
         """
         if np.any(self.kinks(name)):
             raise PrecisionError(f"{name}: a kink makes a set of at least one entry, which has no nearest float64")
-        enclosed, bits = self, self.bits
+        enclosed = self
         while True:
-            with precision(bits):
+            with precision(enclosed.working_bits):
                 rounded = [_nearest(ball) for ball in enclosed.balls(name).reshape(-1)]
             if all(number is not None for number in rounded):
                 return np.array(rounded, dtype=np.float64).reshape(self.shape(name))
-            bits *= 2
-            if bits > MOST_BITS:
+            if enclosed.working_bits >= MOST_BITS:
                 raise PrecisionError(f"{name}: {MOST_BITS} bits do not decide the rounding of every entry")
-            enclosed = enclosure(self.case, bits)
+            enclosed = enclosed._finer
 
     def decimal(self, name: str, index: tuple[int, ...] = (), digits: int = 20) -> str:
-        """An entry in decimal, every digit proved but the last (±1); at a kink the interval ``[low, high]``."""
-        ball = self._balls[name][index]
-        with precision(self.bits):
-            if self.kinks(name)[index]:
+        """An entry in decimal, every digit proved but the last (±1); at a kink the interval ``[low, high]``.
+
+        Precision rises until that many digits are proved. Where MOST_BITS do not prove them (a sum that cancels to
+        exactly 0 by irrational terms, say), what is known: ``[+/- 1e-2460]``.
+        """
+        if digits < 1:
+            raise ArgumentError("digits", "at least 1", digits)
+        if self.kinks(name)[index]:
+            ball = self._balls[name][index]
+            with precision(self.working_bits):
                 low, high = (end.str(digits, radius=False) for end in (ball.lower(), ball.upper()))
-                return f"[{low}, {high}]"
-            return str(ball.str(digits, radius=False))
+            return f"[{low}, {high}]"
+        enclosed, needed = self, math.ceil(digits * math.log2(10)) + 2
+        while enclosed.working_bits < MOST_BITS and enclosed.balls(name)[index].rel_accuracy_bits() < needed:
+            enclosed = enclosed._finer
+        ball = enclosed.balls(name)[index]
+        with precision(max(enclosed.working_bits, needed)):
+            return str(ball.str(digits, radius=ball.rel_accuracy_bits() < needed))
 
     def _each(self, name: str, function: Any) -> Float64:
-        with precision(self.bits):
+        with precision(self.working_bits):
             numbers = [function(ball) for ball in self._balls[name].reshape(-1)]
         return np.array(numbers, dtype=np.float64).reshape(self.shape(name))
 
-    def _map(self, name: str, got: npt.ArrayLike, function: Any) -> Float64:
+    def _map(self, name: str, got: npt.ArrayLike, function: Any, *, unknown: float) -> Float64:
         given = np.asarray(got, dtype=np.float64)
         if given.shape != self.shape(name):
             raise ArgumentError(name, f"shape {self.shape(name)}", f"shape {given.shape}")
         finite = np.isfinite(given).ravel().tolist()
-        with precision(self.bits):
+        with precision(self.working_bits):
             numbers = [
-                function(number, ball) if fine else np.inf
+                np.inf if not fine else function(number, ball) if ball.is_finite() else unknown
                 for number, ball, fine in zip(
                     given.ravel().tolist(), self._balls[name].reshape(-1), finite, strict=True
                 )
@@ -143,32 +158,34 @@ def enclosure(case: Case, bits: int = 128) -> Enclosure:
 
     Inputs and parameters are the exact binary numbers that they are. Whether an argument of a ReLU is 0 is decided by
     exactness: the precision rises, for the whole program, until each sign is told or the argument is exactly 0; what
-    SIGN_BITS do not tell counts as a kink, which can only enlarge the set.
+    SIGN_BITS do not tell counts as a kink, which can only enlarge the set. Precision rises likewise, to MOST_BITS,
+    while a ball is unbounded: log(1 − p) needs more bits than 1 − p has leading zeros.
 
     Raises ArgumentError for fewer than LEAST_BITS or more than MOST_BITS bits.
     """
     if not LEAST_BITS <= bits <= MOST_BITS:
         raise ArgumentError("bits", f"{LEAST_BITS} to {MOST_BITS}", bits)
+    return _enclosed(case, bits, bits)
+
+
+def _enclosed(case: Case, bits: int, working: int) -> Enclosure:
     computation = program_of(case)
     results = tuple(computation.results.values())
     order = ordered(results)
-    working = bits
     while True:
         arithmetic = BallArithmetic()
         with precision(working):
             leaves = {name: exact_balls(array) for name, array in leaf_values(case).items()}
             values = run_all(order, arithmetic, leaves)
-        if arithmetic.kinks == arithmetic.exact_kinks or working >= SIGN_BITS:
-            break
+        found = {name: values[id(node)] for name, node in computation.results.items()}
+        untold = arithmetic.kinks > arithmetic.exact_kinks and working < SIGN_BITS
+        if not untold and (working >= MOST_BITS or _all_finite(found)):
+            return Enclosure(case, bits, arithmetic.kinks, working, found)
         working *= 2
-    found = {name: values[id(node)] for name, node in computation.results.items()}
-    return Enclosure(case, bits, arithmetic.kinks, found)
 
 
-def _exact(ball: Any) -> Fraction:
-    """The midpoint of a ball as a rational: midpoints are binary numbers."""
-    mantissa, exponent = ball.mid().man_exp()
-    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+def _all_finite(balls: Mapping[str, Values]) -> bool:
+    return all(ball.is_finite() for array in balls.values() for ball in array.reshape(-1))
 
 
 def _down(end: Any) -> float:
@@ -183,14 +200,12 @@ def _up(end: Any) -> float:
     return near if arb(near) >= end else float(np.nextafter(near, np.inf))
 
 
-def _float(exact: Fraction) -> float:
-    try:
-        return float(exact)
-    except OverflowError:
-        return float("inf") if exact > 0 else float("-inf")
-
-
 def _nearest(ball: Any) -> float | None:
-    """The float64 nearest to every number of a ball; None where they round to different ones."""
-    low, high = (_float(_exact(end)) for end in (ball.lower(), ball.upper()))
+    """The float64 nearest to every number of a ball; None where they round to different ones.
+
+    Rounding is monotone, so the ends decide; Arb rounds an exact number to the nearest float64, ties to even.
+    """
+    if not ball.is_finite():
+        return None
+    low, high = float(ball.lower()), float(ball.upper())
     return low if low == high else None
