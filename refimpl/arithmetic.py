@@ -32,6 +32,7 @@ from refimpl.language import (
     Place,
     Reshape,
     Scale,
+    Seed,
     Spread,
     Step,
     Take,
@@ -140,7 +141,7 @@ def evaluate(node: Node, arithmetic: Arithmetic, operands: tuple[Values, ...], l
     match node.primitive:
         case Leaf(name):
             return leaves[name]
-        case Ones():
+        case Ones() | Seed():
             return arithmetic.full(node.shape, 1)
         case Add():
             return arithmetic.add(*operands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,8 +17,8 @@ from gradproof.errors import ArgumentError, GradproofError
 from gradproof.layers import Shape
 from refimpl.arithmetic import Values, run_all
 from refimpl.balls import BallArithmetic, exact_balls, precision
-from refimpl.language import ordered
-from refimpl.program import leaf_values, program_of
+from refimpl.language import Node, ordered
+from refimpl.program import Program, leaf_values, program_of
 
 LEAST_BITS = 53
 MOST_BITS = 8192
@@ -49,45 +49,49 @@ class Enclosure:
     """Number of kinks met: hinges whose argument is 0, or cannot be told from 0 with SIGN_BITS."""
     working_bits: int
     """The precision computed with: that asked for, or higher where a sign or a finite ball needed it."""
-    _balls: Mapping[str, Values]
+    computation: Program
+    order: tuple[Node, ...]
+    """Every node of the computation, operands first."""
+    values: Mapping[int, Values]
+    """The balls of every node, by its identity."""
 
     def names(self) -> tuple[str, ...]:
         """The quantities, in the order of the computation."""
-        return tuple(self._balls)
+        return tuple(self.computation.results)
 
     def shape(self, name: str) -> Shape:
         """The shape of a quantity."""
-        return self._balls[name].shape
+        return self.computation.results[name].shape
 
     def balls(self, name: str) -> Values:
         """A quantity as an object array of ``flint.arb``."""
-        return self._balls[name]
+        return self.values[id(self.computation.results[name])]
 
     def distance(self, name: str, got: npt.ArrayLike) -> Float64:
         """A lower bound of |got − x| over the enclosed x of each entry; inf for a number that is not finite.
 
         0 where the ball says nothing (MOST_BITS did not make it finite).
         """
-        return self._map(name, got, lambda number, ball: _down((arb(number) - ball).abs_lower()), unknown=0.0)
+        return self._map(name, got, lambda number, ball: downward((arb(number) - ball).abs_lower()), unknown=0.0)
 
     def distance_upper(self, name: str, got: npt.ArrayLike) -> Float64:
         """An upper bound of |got − x| over the enclosed x of each entry; inf for a number that is not finite."""
-        return self._map(name, got, lambda number, ball: _up((arb(number) - ball).abs_upper()), unknown=np.inf)
+        return self._map(name, got, lambda number, ball: upward((arb(number) - ball).abs_upper()), unknown=np.inf)
 
     def lower(self, name: str) -> Float64:
         """A float64 at or below each enclosed number."""
-        return self._each(name, lambda ball: _down(ball.lower()) if ball.is_finite() else -np.inf)
+        return self._each(name, lambda ball: downward(ball.lower()) if ball.is_finite() else -np.inf)
 
     def upper(self, name: str) -> Float64:
         """A float64 at or above each enclosed number."""
-        return self._each(name, lambda ball: _up(ball.upper()) if ball.is_finite() else np.inf)
+        return self._each(name, lambda ball: upward(ball.upper()) if ball.is_finite() else np.inf)
 
     def kinks(self, name: str) -> npt.NDArray[np.bool_]:
         """Where a kink makes a set of an entry: its ball stays as wide when the precision doubles."""
         if not self.met_kinks:
             return np.zeros(self.shape(name), dtype=bool)
         finer = self._finer.balls(name).reshape(-1)
-        pairs = zip(self._balls[name].reshape(-1), finer, strict=True)
+        pairs = zip(self.balls(name).reshape(-1), finer, strict=True)
         stays = [bool(fine.rad() > 0 and 2 * fine.rad() > coarse.rad()) for coarse, fine in pairs]
         return np.array(stays, dtype=bool).reshape(self.shape(name))
 
@@ -122,7 +126,7 @@ class Enclosure:
         if digits < 1:
             raise ArgumentError("digits", "at least 1", digits)
         if self.kinks(name)[index]:
-            ball = self._balls[name][index]
+            ball = self.balls(name)[index]
             with precision(self.working_bits):
                 low, high = (end.str(digits, radius=False) for end in (ball.lower(), ball.upper()))
             return f"[{low}, {high}]"
@@ -135,7 +139,7 @@ class Enclosure:
 
     def _each(self, name: str, function: Any) -> Float64:
         with precision(self.working_bits):
-            numbers = [function(ball) for ball in self._balls[name].reshape(-1)]
+            numbers = [function(ball) for ball in self.balls(name).reshape(-1)]
         return np.array(numbers, dtype=np.float64).reshape(self.shape(name))
 
     def _map(self, name: str, got: npt.ArrayLike, function: Any, *, unknown: float) -> Float64:
@@ -146,9 +150,7 @@ class Enclosure:
         with precision(self.working_bits):
             numbers = [
                 np.inf if not fine else function(number, ball) if ball.is_finite() else unknown
-                for number, ball, fine in zip(
-                    given.ravel().tolist(), self._balls[name].reshape(-1), finite, strict=True
-                )
+                for number, ball, fine in zip(given.ravel().tolist(), self.balls(name).reshape(-1), finite, strict=True)
             ]
         return np.array(numbers, dtype=np.float64).reshape(given.shape)
 
@@ -177,24 +179,23 @@ def _enclosed(case: Case, bits: int, working: int) -> Enclosure:
         with precision(working):
             leaves = {name: exact_balls(array) for name, array in leaf_values(case).items()}
             values = run_all(order, arithmetic, leaves)
-        found = {name: values[id(node)] for name, node in computation.results.items()}
         untold = arithmetic.kinks > arithmetic.exact_kinks and working < SIGN_BITS
-        if not untold and (working >= MOST_BITS or _all_finite(found)):
-            return Enclosure(case, bits, arithmetic.kinks, working, found)
+        if not untold and (working >= MOST_BITS or _all_finite(values[id(node)] for node in results)):
+            return Enclosure(case, bits, arithmetic.kinks, working, computation, order, values)
         working *= 2
 
 
-def _all_finite(balls: Mapping[str, Values]) -> bool:
-    return all(ball.is_finite() for array in balls.values() for ball in array.reshape(-1))
+def _all_finite(arrays: Iterable[Values]) -> bool:
+    return all(ball.is_finite() for array in arrays for ball in array.reshape(-1))
 
 
-def _down(end: Any) -> float:
+def downward(end: Any) -> float:
     """A float64 at or below an exact ball, at most one step away."""
     near = float(end)
     return near if arb(near) <= end else float(np.nextafter(near, -np.inf))
 
 
-def _up(end: Any) -> float:
+def upward(end: Any) -> float:
     """A float64 at or above an exact ball, at most one step away."""
     near = float(end)
     return near if arb(near) >= end else float(np.nextafter(near, np.inf))

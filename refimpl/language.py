@@ -44,7 +44,12 @@ class Leaf(Primitive):
 
 @dataclass(frozen=True, eq=False)
 class Ones(Primitive):
-    """The constant 1 everywhere: where a reverse pass starts."""
+    """The constant 1 everywhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seed(Primitive):
+    """∂L/∂L = 1, where a reverse pass starts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +277,7 @@ def adjoints(node: Node, delta: Node) -> tuple[Node | None, ...]:
     """
     primitive, operands = node.primitive, node.operands
     match primitive:
-        case Leaf() | Ones():
+        case Leaf() | Ones() | Seed():
             return ()
         case Add():
             return delta, delta
@@ -353,7 +358,7 @@ def gradients(result: Node, leaves: Mapping[str, Node]) -> dict[str, Node]:
     for node in order:
         if any(id(operand) in reaches for operand in node.operands):
             reaches.add(id(node))
-    accumulated: dict[int, Node] = {id(result): ones(())}
+    accumulated: dict[int, Node] = {id(result): Node(Seed(), (), ())}
     for node in reversed(order):
         delta = accumulated.get(id(node))
         if delta is None or id(node) not in reaches:

@@ -1,0 +1,344 @@
+"""What careful arithmetic may be off by, on this very case: an a-priori running error bound.
+
+"Careful" means: each elementwise function by a formula of ``refimpl.variants``; every sum in any order, by any tree,
+with or without fused multiply-add or a wider accumulator; factors of the loss (1/N, ½, λ) and sample weights applied
+anywhere; the rest as the program of the case says. The bound follows the program forwards and backwards, after
+Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §3.3.
+
+Each tensor carries an **open sum**: for each entry, that it is a sum of n products whose magnitudes add up to
+``terms``, and that errors already in those products add up to ``inherited``. As long as a sum is only added to,
+summed over axes or scaled, it stays open: whatever order an implementation chooses, its rounding costs
+γ_n·terms at the end, with γ_n = n·u/(1 − n·u). A sum is closed where something else uses it:
+
+    E = inherited + γ_n · terms + n · underflow
+
+and then |computed − exact| ≤ E entry by entry. For closed operands x, y with errors E:
+
+- a product:   terms = (|x| + Eₓ)(|y| + E_y), inherited = Eₓ|y| + |x|E_y + EₓE_y, n = 1; a matrix product sums K;
+- a function:  E = sup|f′| · E_z + the bound of the table, with both suprema over [z − E_z, z + E_z] (in balls);
+- a hinge:     slopes only scale; its derivative is off by the jump where E_z cannot exclude that the computed z lies
+               on the other side of 0 (a kink that the exact z itself meets is a set, and costs nothing).
+
+The reverse pass starts from a seed, ∂L/∂L = 1, that is off by SLACK·u: everything backward is linear in it, so that
+SLACK more roundings anywhere on the way (each at most u times magnitudes that the bound carries from the seed) are
+paid for. They cover the scalings that an implementation applies at other places than the program, one each for 1/N,
+½, λ and the sample weight, and a formula of the loss's derivative with up to four operations more (p − t over
+p(1 − p), say). The loss itself is closed with SLACK roundings more for the same reason.
+
+Underflow: an operation whose result is below the smallest normal number may lose it all (XLA flushes). Overflow: where
+a value may exceed the largest finite number nothing is promised (inf). Where n·u ≥ 1 the bound is vacuous (inf).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flint import arb
+
+from gradproof.case import Case
+from gradproof.errors import ArgumentError
+from gradproof.gradients import LOSS
+from gradproof.layers import Shape
+from gradproof.vocabulary import DTYPES, Dtype
+from refimpl.arithmetic import Values, entrywise
+from refimpl.balls import BallArithmetic, precision
+from refimpl.enclosure import Enclosure, enclosure, upward
+from refimpl.language import (
+    Add,
+    Anchor,
+    Apply,
+    Hinge,
+    Join,
+    Leaf,
+    MatMul,
+    Multiply,
+    Node,
+    Ones,
+    Place,
+    Reshape,
+    Scale,
+    Seed,
+    Spread,
+    Step,
+    Take,
+    Total,
+)
+from refimpl.program import leaf_values
+from refimpl.variants import VARIANTS, Suprema
+
+Bound = npt.NDArray[np.float64]
+
+SLACK = 8
+"""Roundings that an implementation may spend elsewhere than the program does; see above."""
+OPERATIONS = 8
+"""The most operations of a formula of the table, each of which may underflow."""
+ROUND_UP = 1.0 + 2.0**-20
+"""The bound itself is evaluated in float64, from non-negative numbers by +, × and ÷ alone: after m operations in a
+row it is low by at most m·2⁻⁵² relatively, which this factor covers up to m = 2³²."""
+RANGE_BITS = 64
+"""Working precision of the balls in which suprema over an argument's range are taken."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A floating-point format. unit: the unit roundoff u. tiny: the smallest normal number. largest: finite number."""
+
+    unit: float
+    tiny: float
+    largest: float
+
+    @classmethod
+    def of(cls, dtype: Dtype) -> Format:
+        """The format of a dtype. Raises ArgumentError for an unknown one."""
+        if dtype not in DTYPES:
+            raise ArgumentError("dtype", " or ".join(DTYPES), dtype)
+        info = np.finfo(dtype)
+        return cls(float(info.eps) / 2, float(info.smallest_normal), float(info.max))
+
+    def gamma(self, n: int) -> float:
+        """γ_n = n·u/(1 − n·u); inf where that says nothing."""
+        return n * self.unit / (1 - n * self.unit) if n * self.unit < 1 else np.inf
+
+    def holds(self, number: Fraction) -> bool:
+        """Whether multiplying by this number rounds nothing but the product: it is a number of the format."""
+        if number == 0:
+            return True
+        nearest = float(number)
+        return nearest == number and (self.unit <= 2.0**-53 or float(np.float32(nearest)) == nearest)
+
+
+@dataclass(frozen=True)
+class OpenSum:
+    """Per entry: a sum of ``count`` products of magnitudes ``terms`` in all, with errors ``inherited`` in them."""
+
+    terms: Bound
+    inherited: Bound
+    count: int
+
+    def moved(self, change: Any) -> OpenSum:
+        """The same change of structure (a choice or arrangement of entries) to both arrays."""
+        return OpenSum(change(self.terms), change(self.inherited), self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class Allowance:
+    """Per quantity of ``Enclosure.names()``, the error that careful arithmetic at ``dtype`` may make, entry by entry.
+
+    ``rigorous`` is proved for every implementation in the table; inf where it says nothing.
+    """
+
+    dtype: Dtype
+    rigorous: Mapping[str, Bound]
+
+
+def allowance(case: Case, dtype: Dtype | None = None, enclosed: Enclosure | None = None) -> Allowance:
+    """The allowance of a case for an implementation that computes in ``dtype`` (the case's own unless given).
+
+    ``enclosed`` saves the work of enclosing the case again. Raises ArgumentError for an unknown dtype.
+    """
+    wanted = dtype or case.dtype
+    bound = _RunningBound(Format.of(wanted), enclosed or enclosure(case), rounds_leaves=wanted != case.dtype)
+    errors = {name: ROUND_UP * bound.closed(node) for name, node in bound.enclosed.computation.results.items()}
+    errors[LOSS] = errors[LOSS] + ROUND_UP * bound.slack(bound.enclosed.computation.results[LOSS])
+    return Allowance(wanted, MappingProxyType(errors))
+
+
+class _RunningBound:
+    """The bound along one program, node by node; ``values`` of the enclosure bring the exact magnitudes."""
+
+    def __init__(self, target: Format, enclosed: Enclosure, *, rounds_leaves: bool) -> None:
+        self.format = target
+        self.enclosed = enclosed
+        self.rounds_leaves = rounds_leaves
+        self.leaves = leaf_values(enclosed.case)
+        self._closed: dict[int, Bound] = {}
+        self._magnitudes: dict[int, Bound] = {}
+        self._sums: dict[int, OpenSum] = {}
+        with np.errstate(over="ignore", invalid="ignore"), precision(RANGE_BITS):
+            for node in enclosed.order:
+                found = self._sum(node)
+                # Nothing is known of an infinite bound times zero but that it is no proof.
+                self._sums[id(node)] = found.moved(lambda array: np.where(np.isnan(array), np.inf, array))
+
+    def closed(self, node: Node) -> Bound:
+        """E: a bound of |computed − exact| for each entry."""
+        if id(node) not in self._closed:
+            found = self._sums[id(node)]
+            error = found.inherited
+            if found.count:
+                error = error + self.format.gamma(found.count) * found.terms + found.count * self.format.tiny
+            self._closed[id(node)] = np.where(found.terms + error > self.format.largest, np.inf, error)
+        return self._closed[id(node)]
+
+    def slack(self, node: Node) -> Bound:
+        """What SLACK more roundings add to a sum."""
+        return self.format.gamma(SLACK) * self._sums[id(node)].terms
+
+    def magnitude(self, node: Node) -> Bound:
+        """An upper bound of |exact|, over all choices at kinks, for each entry."""
+        if id(node) not in self._magnitudes:
+            match node.primitive:
+                case Leaf(name):
+                    found = np.abs(self.leaves[name].astype(np.float64))
+                case Ones() | Seed():
+                    found = np.ones(node.shape)
+                case Spread(axes):
+                    found = np.broadcast_to(np.expand_dims(self.magnitude(node.operands[0]), axes), node.shape)
+                case _:
+                    balls = self.enclosed.values[id(node)]
+                    found = np.array([upward(abs(ball).upper()) for ball in balls.reshape(-1)]).reshape(node.shape)
+            self._magnitudes[id(node)] = found
+        return self._magnitudes[id(node)]
+
+    def _known(self, node: Node, error: Bound) -> OpenSum:
+        """A tensor whose error is bounded by other means than a sum's: nothing is left to round."""
+        return OpenSum(self.magnitude(node), error, 0)
+
+    def _sum(self, node: Node) -> OpenSum:
+        sums = [self._sums[id(operand)] for operand in node.operands]
+        match node.primitive:
+            case Leaf():
+                rounding = self.magnitude(node) * self.format.unit + self.format.tiny if self.rounds_leaves else 0.0
+                return self._known(node, np.broadcast_to(np.asarray(rounding, dtype=np.float64), node.shape))
+            case Ones():
+                return self._known(node, np.zeros(node.shape))
+            case Seed():
+                return self._known(node, np.full(node.shape, SLACK * self.format.unit))
+            case Add():
+                return _added(sums[0], sums[1])
+            case Scale(factor):
+                return self._scaled(sums[0], factor)
+            case Multiply():
+                return self._products(node, np.multiply, 1)
+            case MatMul():
+                return self._matmul(node, node.primitive)
+            case Total(axes):
+                repeats = sums[0].terms.size // max(1, int(np.prod(node.shape)))
+                many = sums[0].moved(lambda array: np.asarray(array.sum(axis=axes)))
+                return OpenSum(many.terms, many.inherited, max(1, sums[0].count) * repeats)
+            case Spread(axes):
+                return sums[0].moved(lambda array: np.broadcast_to(np.expand_dims(array, axes), node.shape))
+            case Reshape():
+                return sums[0].moved(lambda array: array.reshape(node.shape))
+            case Take(indices):
+                return sums[0].moved(lambda array: array.reshape(-1)[indices].reshape(node.shape))
+            case Place(indices):
+                most = int(np.bincount(indices).max(initial=0))
+                placed = sums[0].moved(lambda array: _placed(array, indices, node.shape))
+                return OpenSum(
+                    placed.terms, placed.inherited, placed.count if most <= 1 else max(1, placed.count) * most
+                )
+            case Join(axis):
+                return OpenSum(
+                    np.concatenate([part.terms for part in sums], axis=axis),
+                    np.concatenate([part.inherited for part in sums], axis=axis),
+                    max(part.count for part in sums),
+                )
+            case Apply(function, order):
+                return self._known(node, self._applied(node, function, order))
+            case Hinge(below, above):
+                return self._hinged(node, below, above)
+            case Step(below, above):
+                return self._known(node, self._stepped(node, below, above))
+            case Anchor():
+                # A number that the implementation has and subtracts from every logit: as good as given.
+                return self._known(node, np.zeros(node.shape))
+            case primitive:
+                raise TypeError(f"no running bound for {type(primitive).__name__}")
+
+    def _scaled(self, x: OpenSum, factor: Fraction) -> OpenSum:
+        size = _upward(abs(factor))
+        scaled = x.moved(lambda array: array * size)
+        if abs(factor) in (0, 1):
+            return scaled
+        # A power of two rounds nothing, another number of the format once, and any other number is itself rounded.
+        roundings = 0 if _power_of_two(factor) else 1 if self.format.holds(factor) else 2
+        return OpenSum(scaled.terms, scaled.inherited, x.count + roundings)
+
+    def _products(self, node: Node, combine: Any, count: int) -> OpenSum:
+        x, y = node.operands
+        return _product(combine, count, self.magnitude(x), self.closed(x), self.magnitude(y), self.closed(y))
+
+    def _matmul(self, node: Node, primitive: MatMul) -> OpenSum:
+        a = node.operands[0]
+
+        def combine(left: Bound, right: Bound) -> Bound:
+            return (left.T if primitive.transpose_a else left) @ (right.T if primitive.transpose_b else right)
+
+        inner = a.shape[0] if primitive.transpose_a else a.shape[1]
+        return self._products(node, combine, inner)
+
+    def _range(self, z: Node) -> Values:
+        """Balls that hold, entry by entry, every argument that the implementation may have in place of z."""
+        errors = iter(self.closed(z).reshape(-1).tolist())
+        return entrywise(lambda ball: ball + arb(0, next(errors)), self.enclosed.values[id(z)])
+
+    def _applied(self, node: Node, function: str, order: int) -> Bound:
+        (z,) = node.operands
+        error = self.closed(z)
+        arguments = self._range(z)
+        arithmetic = BallArithmetic()
+        derivatives = {k: _suprema(arithmetic.apply(function, k, arguments)) for k in {0, order, order + 1}}
+        suprema = Suprema(_suprema(arguments), derivatives[0], derivatives[order])
+        moved = np.where(error > 0, derivatives[order + 1] * error, 0.0)
+        return moved + VARIANTS[function, order].bound(self.format.unit, suprema) + OPERATIONS * self.format.tiny
+
+    def _hinged(self, node: Node, below: Fraction, above: Fraction) -> OpenSum:
+        (z,) = node.operands
+        slope = _upward(max(abs(below), abs(above)))
+        roundings = 0 if {abs(below), abs(above)} <= {0, 1} else 2
+        return (
+            OpenSum(self.magnitude(node), slope * self.closed(z), 0)
+            if not roundings
+            else OpenSum(self.magnitude(node) + slope * self.closed(z), slope * self.closed(z), roundings)
+        )
+
+    def _stepped(self, node: Node, below: Fraction, above: Fraction) -> Bound:
+        (z,) = node.operands
+        rounded = max((_upward(abs(slope)) for slope in (below, above) if not self.format.holds(slope)), default=0.0)
+        balls, errors = self.enclosed.values[id(z)].reshape(-1), self.closed(z).reshape(-1).tolist()
+        # At an exact kink the enclosure holds both slopes already; elsewhere z must be farther from 0 than its error.
+        unsure = [not (ball == 0 or abs(ball) > error) for ball, error in zip(balls, errors, strict=True)]
+        jump = _upward(abs(above - below))
+        return np.where(np.array(unsure, dtype=bool).reshape(node.shape), jump, 0.0) + rounded * self.format.unit
+
+
+def _added(x: OpenSum, y: OpenSum) -> OpenSum:
+    return OpenSum(x.terms + y.terms, x.inherited + y.inherited, max(1, x.count) + max(1, y.count))
+
+
+def _product(combine: Any, count: int, x: Bound, ex: Bound, y: Bound, ey: Bound) -> OpenSum:
+    if not np.any(ex):
+        return OpenSum(combine(x, y + ey), combine(x, ey), count)
+    if not np.any(ey):
+        return OpenSum(combine(x + ex, y), combine(ex, y), count)
+    return OpenSum(combine(x + ex, y + ey), combine(ex, y + ey) + combine(x, ey), count)
+
+
+def _placed(array: Bound, indices: npt.NDArray[np.intp], shape: Shape) -> Bound:
+    placed = np.zeros(shape)
+    np.add.at(placed.reshape(-1), indices, array.reshape(-1))
+    return placed
+
+
+def _suprema(balls: Values) -> Bound:
+    found = [upward(abs(ball).upper()) for ball in balls.reshape(-1)]
+    bounds = np.array(found, dtype=np.float64).reshape(balls.shape)
+    return np.where(np.isnan(bounds), np.inf, bounds)
+
+
+def _upward(number: Fraction) -> float:
+    """A float64 at or above a rational."""
+    near = float(number)
+    return near if near >= number else float(np.nextafter(near, np.inf))
+
+
+def _power_of_two(number: Fraction) -> bool:
+    size = abs(number)
+    return size.numerator & (size.numerator - 1) == 0 and size.denominator & (size.denominator - 1) == 0

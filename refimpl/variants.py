@@ -1,0 +1,147 @@
+"""The closed table of formula variants: what "careful arithmetic" may compute for an elementwise function.
+
+Each entry lists formulas that implementations really use for one function, or for one derivative of it, and bounds
+the error that any of them makes on an argument that is given exactly, at unit roundoff u. The model is the standard
+one (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §2.2): each operation rounds once,
+fl(x op y) = (x op y)(1 + δ), |δ| ≤ u; and a library's exp, log or tanh is within LIBRARY · u of the exact value
+relatively (8u is 4 units in the last place, which the vectorised float libraries document as their limit).
+
+Write c = LIBRARY. To first order in u (the factor SECOND_ORDER pays for the rest), with f the
+exact value:
+
+- *sigmoid*: 1/(1 + e⁻ᶻ) has e⁻ᶻ off by c, the sum by 1 more, the quotient by 1 more: (c + 2)·u·f. eᶻ/(1 + eᶻ):
+  (2c + 2)·u·f, which is the bound.
+- *sigmoid′*: from a = sigmoid(z) as a·(1 − a), a off by (2c + 2)·u·a: a·(1 − a) moves by at most that much times
+  |1 − 2a| ≤ 1, and three roundings add at most 3u·a: (2c + 5)·u·a. e⁻ᶻ/(1 + e⁻ᶻ)²: (3c + 4)·u·a·(1 − a). Bound:
+  (3c + 5)·u·a.
+- *tanh*: (eᶻ − e⁻ᶻ)/(eᶻ + e⁻ᶻ), (1 − e⁻²ᶻ)/(1 + e⁻²ᶻ) and 2·sigmoid(2z) − 1 all cancel near 0, where their error is
+  absolute: at most (2c + 4)·u, (2c + 4)·u and (4c + 5)·u. The library's own is c·u·f. Bound: (4c + 5)·u.
+- *tanh′*: 1 − a² and (1 − a)(1 + a) from such an a: 2·(4c + 5)·u + 3u; 4/(eᶻ + e⁻ᶻ)² and 1/cosh² are relatively
+  accurate: (2c + 5)·u. Bound: (8c + 14)·u.
+- *softplus*: log(1 + eᶻ): the argument of log is off by (c + 1)·u relatively, which is absolute behind the log, and
+  log's own c·u·f; max(z, 0) + log1p(e⁻|ᶻ|): less. Bound: (c + 2)·u·(1 + f).
+- *softplus′*: any formula of sigmoid; or exp(z − softplus(z)), whose argument is off by the bound above and u·|z − f|.
+  Bound: (2c + 2 + (c + 3)·(1 + f + |z|))·u·softplus′.
+- *exp*, *exp′* and *log*: c·u·|f| (log1p(−p) in place of log(1 − p) does better still). *reciprocal*: u·|f|;
+  *reciprocal′* −1/z²: 3u·|f|; *log′* 1/z: u·|f|. *square*: u·f; *square′* 2z: exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bound = npt.NDArray[np.float64]
+
+LIBRARY = 8.0
+"""Relative error of a library's exp, log or tanh, in units of u."""
+SECOND_ORDER = 1.0 + 2.0**-3
+"""Pays for products of errors: (1 + u)ᵏ − 1 ≤ k·u·(1 + k·u) for k·u ≤ 1, and k·u ≤ 2⁻³ for k ≤ 128, u ≤ 2⁻¹⁰."""
+
+
+Formula = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Suprema:
+    """The largest magnitudes that an argument z may bring, entry by entry: |z|, |f(z)| and |f⁽ᵏ⁾(z)|."""
+
+    argument: Bound
+    function: Bound
+    value: Bound
+    """Of the derivative that is computed; the function itself for order 0."""
+
+
+@dataclass(frozen=True)
+class Variants:
+    """The formulas of one function or derivative, and the bound on their error.
+
+    formulas: in words → the formula on a NumPy array, at its dtype. factor: the bound's factor of u, per entry.
+    """
+
+    formulas: Mapping[str, Formula]
+    factor: Callable[[Suprema], Bound]
+
+    def bound(self, u: float, suprema: Suprema) -> Bound:
+        """The absolute error that any of the formulas can make at unit roundoff u, underflow aside."""
+        return SECOND_ORDER * u * self.factor(suprema)
+
+
+def _relative(constant: float) -> Callable[[Suprema], Bound]:
+    return lambda s: constant * s.value
+
+
+def _absolute(constant: float) -> Callable[[Suprema], Bound]:
+    return lambda s: np.full(np.shape(s.value), constant)
+
+
+def _sigmoid(z: Any) -> Any:
+    return 1 / (1 + np.exp(-z))
+
+
+def _softplus(z: Any) -> Any:
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+_C = LIBRARY
+_SIGMOID: Mapping[str, Formula] = MappingProxyType(
+    {"1/(1 + exp(-z))": _sigmoid, "exp(z)/(1 + exp(z))": lambda z: np.exp(z) / (1 + np.exp(z))}
+)
+
+VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
+    {
+        ("sigmoid", 0): Variants(_SIGMOID, _relative(2 * _C + 2)),
+        ("sigmoid", 1): Variants(
+            {
+                "a(1 - a)": lambda z: _sigmoid(z) * (1 - _sigmoid(z)),
+                "exp(-z)/(1 + exp(-z))^2": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+            },
+            lambda s: (3 * _C + 5) * s.function,
+        ),
+        ("tanh", 0): Variants(
+            {
+                "tanh(z)": np.tanh,
+                "(exp(z) - exp(-z))/(exp(z) + exp(-z))": lambda z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
+                "(1 - exp(-2z))/(1 + exp(-2z))": lambda z: (1 - np.exp(-2 * z)) / (1 + np.exp(-2 * z)),
+                "2 sigmoid(2z) - 1": lambda z: 2 * _sigmoid(2 * z) - 1,
+            },
+            _absolute(4 * _C + 5),
+        ),
+        ("tanh", 1): Variants(
+            {
+                "1 - a^2": lambda z: 1 - np.tanh(z) ** 2,
+                "(1 - a)(1 + a)": lambda z: (1 - np.tanh(z)) * (1 + np.tanh(z)),
+                "4/(exp(z) + exp(-z))^2": lambda z: 4 / (np.exp(z) + np.exp(-z)) ** 2,
+            },
+            _absolute(8 * _C + 14),
+        ),
+        ("softplus", 0): Variants(
+            {
+                "log(1 + exp(z))": lambda z: np.log(1 + np.exp(z)),
+                "log1p(exp(z))": lambda z: np.log1p(np.exp(z)),
+                "max(z, 0) + log1p(exp(-|z|))": _softplus,
+            },
+            lambda s: (_C + 2) * (1 + s.function),
+        ),
+        ("softplus", 1): Variants(
+            {**_SIGMOID, "exp(z - softplus(z))": lambda z: np.exp(z - _softplus(z))},
+            lambda s: (2 * _C + 2 + (_C + 3) * (1 + s.function + s.argument)) * s.value,
+        ),
+        ("exp", 0): Variants({"exp(z)": np.exp}, _relative(_C)),
+        ("exp", 1): Variants({"exp(z)": np.exp}, _relative(_C)),
+        ("log", 0): Variants({"log(z)": np.log}, _relative(_C)),
+        ("log", 1): Variants({"1/z": lambda z: 1 / z}, _relative(1)),
+        ("reciprocal", 0): Variants({"1/z": lambda z: 1 / z}, _relative(1)),
+        ("reciprocal", 1): Variants(
+            {"-1/z^2": lambda z: -1 / z**2, "-(1/z)^2": lambda z: -((1 / z) ** 2)}, _relative(3)
+        ),
+        ("square", 0): Variants({"z^2": np.square}, _relative(1)),
+        ("square", 1): Variants({"2z": lambda z: 2 * z}, _relative(0)),
+    }
+)
+"""(function, order) → its variants: every function of ``refimpl.functions``, and its first derivative."""
