@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import takewhile
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def array_text(array: Floats, width: int) -> str:
     """
     if array.size > SMALL:
         first = ", ".join(shortest(number) for number in array.ravel()[:FIRST])
-        return f"shape {array.shape}, starts {first}, …"
+        return fill(f"shape {array.shape}, starts {first}, …", max(width, 1), break_long_words=False)
     texts = {number.tobytes(): shortest(number) for number in array.ravel()}
     before = max((_point(text) for text in texts.values()), default=0)
     after = max((len(text) - _point(text) for text in texts.values()), default=0)

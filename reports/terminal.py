@@ -223,9 +223,12 @@ class _Screen:
             text.append(self._signs(_broken(digits.pad + digits.agrees)))
             text.append(self._signs(digits.differs), style=style)
             text.append(f"{digits.exponent}\n")
-        start = max(len(digits.pad + digits.agrees) for digits in (got, exact))
+        cut = got.agrees or exact.agrees
+        start = max(len(digits.pad + digits.agrees) for digits in (got, exact)) if cut else 0
         end = max(len(digits.pad + digits.agrees + digits.differs) for digits in (got, exact))
-        return text.append(f"{' ' * start}{'^' * (end - start)}" if end > start else "", style="dim")
+        text.append(f"{' ' * start}{'^' * (end - start)}", style="dim")
+        text.rstrip()
+        return text
 
     def _lines(self, text: str, start: Text, style: str = "") -> None:
         for piece in self._text(text, style).wrap(self._console, max(LEAST_WIDTH, self._console.width - len(start))):
