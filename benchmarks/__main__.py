@@ -8,6 +8,8 @@ import click
 
 from benchmarks import readme as readme_text
 from benchmarks.figures import described, measure
+from benchmarks.published import CHECKS
+from benchmarks.published import publish as published_check
 from gradproof.errors import GradproofError
 from gradproof.record import FiguresRecord, encode, write
 
@@ -57,6 +59,19 @@ def figures(names: tuple[str, ...], list_names: bool, as_json: bool, out: Path |
 
 
 @main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=click.Choice(list(CHECKS)))
+def publish(names: tuple[str, ...]) -> None:
+    """Check the published targets anew, the named ones or all, and keep the records that the README quotes."""
+    for name in names or CHECKS:
+        _say(name)
+        try:
+            record = published_check(name)
+        except GradproofError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"{record.target}: {record.verdict}, {record.cases} cases")
+
+
+@main.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the README would change.")
 def readme(check: bool) -> None:
     """Write the published figures and outputs into the README."""
@@ -66,7 +81,7 @@ def readme(check: bool) -> None:
         raise click.ClickException(str(error)) from error
     if check and stale:
         raise click.ClickException(f"README.md: stale: {', '.join(stale)}; run python -m benchmarks readme")
-    click.echo(f"README.md: {', '.join(stale)} {'written' if stale else 'up to date'}".replace(":  ", ": "))
+    click.echo(f"README.md: {', '.join(stale)} written" if stale else "README.md: up to date")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ roundoff of the task's precision, B the samples of the mini-batch, γₙ = nu / 
 - the roundings that act on θ₀ when the sum is accumulated onto it, at most B + 2 of them: γ(B+2) |θ₀| / η.
 - the rounding of θ₁ = θ₀ − η ĝ when it is subtracted last: u |θ₁| / η.
 
-η is a power of two, so that dividing by it is exact; the subtraction here is done in float64, with one rounding.
+η is a power of two, so that dividing by it is exact, and large, so that the last two are small beside g; the
+subtraction here is done in float64, with one rounding.
 """
 
 from __future__ import annotations
@@ -51,6 +52,6 @@ def refuse_wrong_step(trainer: Trainer, task: Task) -> None:
             worst = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
             index = tuple(int(i) for i in np.unravel_index(worst, excess.shape))
             raise DisagreementError(
-                f"{task.name}: the step of {name}{list(index)} implies the gradient {implied[index]!r}, "
+                f"{task.name}: the step of {name}{list(index)} implies the gradient {float(implied[index])!r}, "
                 f"exact is {exact.decimal(name, index)}, and careful arithmetic is within {bound[index]:.3g}"
             )

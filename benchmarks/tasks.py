@@ -17,8 +17,11 @@ from gradproof.network import Network, dense_chain
 from gradproof.vocabulary import DTYPES, Dtype
 
 RATE: Final = 2.0**-6
-"""The learning rate: a power of two, so that a step divided by it loses nothing; small enough that a sum over the
-largest batch here descends."""
+"""The learning rate that is timed: small enough that sums over the largest batch here descend."""
+
+PROVING_RATE: Final = 2.0**10
+"""The learning rate of the one step that is proved: so large that the weights before it hide nothing of the gradient,
+and a power of two, so that a step divided by it loses nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,12 @@ class Task:
         return self.case.batch // self.batch
 
     def one_step(self) -> Task:
-        """The same with the first mini-batch as its whole data set: one epoch is one step, in whatever order."""
+        """The same with the first mini-batch as its whole data set and ``PROVING_RATE``: an epoch is one step."""
         targets = self.case.targets
         first = self.case.replace(
             inputs=self.case.inputs[: self.batch], targets=None if targets is None else targets[: self.batch]
         )
-        return Task(f"{self.name}.one_step", first, self.batch, self.rate)
+        return Task(f"{self.name}.one_step", first, self.batch, PROVING_RATE)
 
 
 NETWORKS: Final[Mapping[str, tuple[tuple[int, ...], int, int]]] = MappingProxyType(
