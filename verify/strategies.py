@@ -250,10 +250,10 @@ def _fits(loss: str, activation: str, width: Range) -> bool:
 
 # ---- draws ----
 #
-# Hypothesis holds fewer choices to be simpler, whatever they mean. So a simple alternative must never take more of them
-# than a less simple one: where it would, the draw comes first and may go unused. And what follows a dropped layer is then
-# read from where the layer stood: so all that does not depend on the layers is drawn before them, and the last one of
-# a chain before the others.
+# Hypothesis holds fewer choices to be simpler, whatever they mean. So a simple alternative must never take more of
+# them than a less simple one: where it would, the draw comes first and may go unused. And what follows a dropped
+# layer is then read from where the layer stood: so all that does not depend on the layers is drawn before them, and
+# the last one of a chain before the others.
 
 
 def _within(draw: Draw, bounds: Range) -> int:
@@ -387,11 +387,12 @@ def _network(draw: Draw, menu: _Menu) -> Network:
 
     tree = _Tree(draw, menu, hidden, bias, widths)
     depth = _within(draw, supports.depth)
-    layers = tree.chain(depth, fan_in, fan_out, last)
-    if no_dense and not _bounded(name):
+    merged = int(merge_last and depth > 1 and not _bounded(name))
+    layers = tree.chain(depth - merged, fan_in, fan_out, last)
+    if merged:
+        layers.append(tree.merge(_one(draw, ("residual", "branches")), merged, fan_out)[0])
+    if no_dense and supports.depth[0] == 1 and not _bounded(name):
         layers = [tree.activation(_one(draw, hidden)) for _ in range(depth)]
-    elif merge_last and not _bounded(name):
-        layers.append(tree.merge(_one(draw, ("residual", "branches")), 1, fan_out)[0])
     network = Network((fan_in,), tuple(layers), loss, penalty)
     if shared:
         network = network.replace(shared=_sharing(network, shared, backwards=menu.odd))
