@@ -28,13 +28,19 @@ exact value:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from gradproof.case import Case
+from gradproof.vocabulary import Dtype
+from refimpl.arithmetic import FloatArithmetic, Values, evaluate
+from refimpl.language import Anchor, Apply, Node, ordered
+from refimpl.program import leaf_values, program_of
 
 Bound = npt.NDArray[np.float64]
 
@@ -145,3 +151,58 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
     }
 )
 """(function, order) → its variants: every function of ``refimpl.functions``, and its first derivative."""
+
+
+def overflowing(case: Case, dtype: Dtype | None = None) -> tuple[str, ...]:
+    """Naive formulas that leave the finite numbers of ``dtype`` on this very case, in words; none for most cases.
+
+    The program of the case is run in NumPy at that dtype as somebody careless would write it: no maximum subtracted
+    before exponentials, and each elementwise function by every formula of the table in turn. What is reported is each
+    place where finite operands give a result that is not finite.
+    """
+    naive = FloatArithmetic(np.dtype(dtype or case.dtype))
+    leaves = {name: array.astype(naive.dtype) for name, array in leaf_values(case).items()}
+    order = ordered(tuple(program_of(case).results.values()))
+    places = _places(order)
+    values: dict[int, Values] = {}
+    found: dict[str, None] = {}
+    with np.errstate(all="ignore"):
+        for node in order:
+            operands = tuple(values[id(operand)] for operand in node.operands)
+            if isinstance(node.primitive, Anchor):
+                values[id(node)] = np.zeros(node.shape, naive.dtype)
+                continue
+            values[id(node)] = evaluate(node, naive, operands, leaves)
+            if not all(np.all(np.isfinite(operand)) for operand in operands):
+                continue
+            for formula, result in _results(node, operands, values[id(node)]):
+                if not np.all(np.isfinite(result)):
+                    found[f"{_place(node, places)}: {formula} is not finite in {naive.dtype}"] = None
+    return tuple(found)
+
+
+def _results(node: Node, operands: tuple[Values, ...], value: Values) -> Iterator[tuple[str, Values]]:
+    match node.primitive:
+        case Apply(function, order):
+            for words, formula in VARIANTS[function, order].formulas.items():
+                yield f"{function}{'′' * order} as {words}", np.asarray(formula(operands[0]))
+        case primitive:
+            yield type(primitive).__name__.lower(), value
+
+
+def _place(node: Node, places: Mapping[int, str]) -> str:
+    """Where a node belongs; a derivative without a note of its own belongs to its argument's place."""
+    own = places.get(id(node))
+    return own or (places.get(id(node.operands[0])) if isinstance(node.primitive, Apply) else None) or "loss"
+
+
+def _places(order: Sequence[Node]) -> dict[int, str]:
+    """The first layer whose output needs a node, by the node's identity; none for what only the loss needs."""
+    places: dict[int, str] = {}
+    for node in order:
+        if node.note.startswith("layer "):
+            for inner in ordered([node]):
+                places.setdefault(id(inner), node.note)
+        elif node.note.startswith("derivative of layer "):
+            places[id(node)] = node.note
+    return places

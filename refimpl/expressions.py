@@ -1,0 +1,172 @@
+"""SymPy expressions as gradproof writes them: symbols for entries of arrays, ramps and steps, and their balls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import sympy
+from flint import arb, fmpq
+from sympy import Function, Symbol
+from sympy.core.function import ArgumentIndexError
+
+from refimpl.functions import derivative
+
+NAMED = {"sigmoid": r"\sigma", "tanh": r"\tanh", "softplus": r"\operatorname{softplus}"}
+"""Elementwise functions that have a name of their own in formulas, and that name in LaTeX."""
+
+
+class Entry(Symbol):  # type: ignore[misc]
+    """A real symbol for one entry of an array, with its LaTeX: ``w0[1,2]`` and w^{(0)}_{1,2}."""
+
+    __slots__ = ("tex",)
+
+    def __new__(cls, name: str, tex: str) -> Entry:
+        symbol = Symbol.__new__(cls, name, real=True)
+        symbol.tex = tex
+        return symbol  # type: ignore[no-any-return]
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, Any]]:
+        return (self.name, self.tex), {}
+
+    def _latex(self, printer: Any) -> str:
+        return str(self.tex)
+
+
+class Ramp(Function):  # type: ignore[misc]
+    """max(0, z). Left alone by SymPy's automatic comparisons of z with 0, which cost most of the time otherwise."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, z: Any) -> Any:
+        return sympy.Max(0, z) if z.is_Number else None
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        if argindex != 1:
+            raise ArgumentIndexError(self, argindex)
+        return Step(self.args[0], Entry("kappa", r"\kappa"))
+
+    def _eval_is_real(self) -> bool:
+        return True
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"max(0, {printer.doprint(self.args[0])})"
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\max\left(0, {printer.doprint(self.args[0])}\right)"
+
+
+class Step(Function):  # type: ignore[misc]
+    """The slope of a ramp: 1 for z > 0, 0 for z < 0, and κ, any number from 0 to 1, for z = 0."""
+
+    nargs = 2
+
+    @classmethod
+    def eval(cls, z: Any, kappa: Any) -> Any:
+        if not z.is_Number:
+            return None
+        return kappa if z == 0 else sympy.Integer(1 if z > 0 else 0)
+
+    def _eval_is_real(self) -> bool:
+        return True
+
+    def _sympystr(self, printer: Any) -> str:
+        z, kappa = map(printer.doprint, self.args)
+        return f"step({z}, {kappa})"
+
+    def _latex(self, printer: Any) -> str:
+        z, kappa = map(printer.doprint, self.args)
+        return rf"\theta_{{{kappa}}}\left({z}\right)"
+
+
+@cache
+def named(function: str, order: int) -> Any:
+    """A derivative of an elementwise function as an undefined function of SymPy: ``sigmoid'(z)``, σ'(z)."""
+    primes = "'" * order
+
+    def latex(self: Any, printer: Any) -> str:
+        return rf"{NAMED[function]}{primes}\left({printer.doprint(self.args[0])}\right)"
+
+    return type(function + primes, (Function,), {"nargs": 1, "_latex": latex})
+
+
+def applied(function: str, order: int, *, keep_names: bool) -> Any:
+    """A derivative of an elementwise function as an expression in ``refimpl.functions.Z``."""
+    from refimpl.functions import Z
+
+    return named(function, order)(Z) if keep_names and function in NAMED else derivative(function, order)
+
+
+class Balls:
+    """The balls of expressions, given those of their symbols, at the working precision of the surrounding block.
+
+    A recursion over SymPy's own trees, apart from ``refimpl.arithmetic``, so that two routes lead to each number.
+    ``kinks`` holds the κ of every step met at a ball that contains 0, ``untold`` counts those whose ball is not
+    exactly 0.
+    """
+
+    def __init__(self, symbols: Mapping[Any, Any]) -> None:
+        self.symbols = dict(symbols)
+        self.kinks: set[Any] = set()
+        self.untold = 0
+        self._known: dict[Any, Any] = {}
+
+    def ball(self, expression: Any) -> Any:
+        """The ball of an expression. Raises TypeError on what no program of ours contains."""
+        if expression.is_Symbol:
+            return self.symbols[expression]
+        if expression not in self._known:
+            self._known[expression] = self._computed(expression)
+        return self._known[expression]
+
+    def _computed(self, expression: Any) -> Any:
+        if expression.is_Rational:
+            return arb(fmpq(int(expression.p), int(expression.q)))
+        if isinstance(expression, Step):
+            return self._step(*expression.args)
+        operands = [self.ball(operand) for operand in expression.args]
+        if expression.is_Add:
+            return sum(operands[1:], operands[0])
+        if expression.is_Mul:
+            product = operands[0]
+            for operand in operands[1:]:
+                product = product * operand
+            return product
+        if expression.is_Pow and expression.exp.is_Integer:
+            return operands[0] ** int(expression.exp)
+        match expression:
+            case sympy.exp():
+                return operands[0].exp()
+            case sympy.log():
+                return operands[0].log()
+            case sympy.tanh():
+                return operands[0].tanh()
+            case sympy.Abs():
+                return abs(operands[0])
+            case Ramp():
+                return operands[0].max(arb(0))
+            case _:
+                raise TypeError(f"no ball for {type(expression).__name__}")
+
+    def _step(self, z: Any, kappa: Any) -> Any:
+        argument = self.ball(z)
+        if argument > 0:
+            return arb(1)
+        if argument < 0:
+            return arb(0)
+        self.kinks.add(kappa)
+        self.untold += not argument == 0
+        return arb(0).union(arb(1))
+
+
+def symbols_of(expression: Any) -> Iterator[Any]:
+    """The symbols in an expression, each as often as it occurs; faster than ``free_symbols`` on small trees."""
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        if node.is_Symbol:
+            yield node
+        else:
+            stack.extend(node.args)

@@ -1,0 +1,529 @@
+"""The symbolic view of small networks: straight-line programs, closed forms, and their numbers at any precision.
+
+``symbolic(network)`` runs the network's program over SymPy expressions and gives a symbol to each neuron as it goes: to
+every pre-activation and activation, to every slope, to ∂L/∂ of each of them, and to every gradient entry. Each
+assignment stays short, because what it is made of are symbols; a closed form, with the symbols replaced by what they
+stand for, grows with depth and is made when it is asked for.
+
+Names, in text and LaTeX, for a layer with path p (indices count from 0; the sample comes first in batches):
+
+- ``w0[1,2]``, ``b0[2]``: weights and biases; ``x[1]``, ``t[1]``: inputs, targets; ``g[1]``: upstream gradient;
+  ``omega[n]``: sample weights; ``lambda``: strength of the penalty; ``0.01``: the float64 nearest to that decimal;
+- ``z0[2]``, ``a1[2]``, ``y2[2]``: outputs of dense layers, activations, and residual or branching layers;
+- ``a1'[2]``: the slope of an activation; ``u3``: a subexpression that several formulas use;
+- ``dz0[2]`` (LaTeX δ): ∂L/∂z0[2]; ``dw0[1,2]``, ``dx[1]``: gradient entries;
+- ``kappa4``: the slope of a ramp at its kink, any number from 0 to 1. ``step(z, kappa4)`` is 1 for z > 0, 0 for z < 0
+  and kappa4 for z = 0, where the gradient is the set of values for all choices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sympy
+from flint import arb, fmpq
+
+from gradproof.case import Case
+from gradproof.errors import ArgumentError
+from gradproof.gradients import INPUTS, LOSS, OUTPUTS
+from gradproof.layers import Activation, Dense, Shape
+from gradproof.network import Network
+from refimpl.arithmetic import ObjectArithmetic, Values, entrywise, evaluate
+from refimpl.balls import exact_balls, precision
+from refimpl.enclosure import MOST_BITS, SIGN_BITS, PrecisionError
+from refimpl.expressions import Balls, Entry, Ramp, Step, applied, symbols_of
+from refimpl.functions import Z
+from refimpl.language import Apply, Leaf, MatMul, Node, Scale, gradients, ordered
+from refimpl.program import SAMPLE_WEIGHTS, TARGETS, UPSTREAM, X, leaf_values, program
+
+MOST_TERMS = 200_000
+"""Products and entries that a symbolic program may have: some ten seconds and a gigabyte."""
+
+PLAIN_DENOMINATOR = 1000
+"""Rationals up to this denominator are written as fractions; other float64 numbers by their shortest decimal."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """symbol = expression, in symbols assigned before."""
+
+    symbol: Any
+    expression: Any
+
+    def __str__(self) -> str:
+        return f"{self.symbol} = {self.expression}"
+
+    def latex(self) -> str:
+        """This assignment in LaTeX."""
+        return f"{sympy.latex(self.symbol)} = {sympy.latex(self.expression)}"
+
+
+class ExpressionArithmetic(ObjectArithmetic):
+    """SymPy expressions. Sums and products are formed at once, not term by term.
+
+    constants: the exact values of the symbols that stand for decimals. choices: the κ of every step, in order.
+    """
+
+    def __init__(self, *, keep_names: bool = False) -> None:
+        self.keep_names = keep_names
+        self.constants: dict[Any, Fraction] = {}
+        self.choices: list[Any] = []
+
+    def number(self, value: Fraction) -> Any:
+        if value.denominator > PLAIN_DENOMINATOR and Fraction(float(value)) == value:
+            text = repr(float(value))
+            mantissa, _, exponent = text.partition("e")
+            symbol = Entry(text, rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text)
+            self.constants[symbol] = value
+            return symbol
+        return sympy.Rational(value.numerator, value.denominator)
+
+    def function_one(self, name: str, x: Any) -> Any:
+        return getattr(sympy, name)(x)
+
+    def apply(self, function: str, order: int, x: Values) -> Values:
+        expression = applied(function, order, keep_names=self.keep_names)
+        return entrywise(lambda entry: expression.xreplace({Z: entry}), x)
+
+    def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        if (below, above) == (-1, 1):
+            return sympy.Abs(x)
+        low = self.number(below)
+        return low * x + (self.number(above) - low) * Ramp(x)
+
+    def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        low = self.number(below)
+        if below == above:
+            return low
+        name = f"kappa{len(self.choices)}"
+        self.choices.append(Entry(name, rf"\kappa_{{{len(self.choices)}}}"))
+        return low + (self.number(above) - low) * Step(x, self.choices[-1])
+
+    def anchor(self, x: Values) -> Values:
+        return self.full(x.shape, 0)
+
+    def matmul(self, a: Values, b: Values) -> Values:
+        result = np.empty((a.shape[0], b.shape[1]), dtype=object)
+        columns = b.T.tolist()
+        for i, row in enumerate(a.tolist()):
+            for j, column in enumerate(columns):
+                result[i, j] = sympy.Add(*[u * v for u, v in zip(row, column, strict=True)])
+        return result
+
+    def total(self, x: Values, axes: tuple[int, ...]) -> Values:
+        kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+        shape = tuple(x.shape[axis] for axis in kept)
+        rows = x.transpose(*kept, *axes).reshape(math.prod(shape), -1)
+        result = np.empty(shape, dtype=object)
+        result.reshape(-1)[:] = [sympy.Add(*row) for row in rows.tolist()]
+        return result
+
+
+def parameter_symbols(name: str, shape: Shape) -> Values:
+    """A symbol for each entry of a parameter."""
+    path, _, role = name.rpartition(".")
+    letter = {"weight": "w", "bias": "b"}.get(role, role)
+    return _entries(lambda index: _entry(letter, letter, path, index), shape)
+
+
+def batch_symbols(name: str, shape: Shape) -> Values:
+    """A symbol for each entry of a leaf that is no parameter; a batch of one sample shows no index for it."""
+    text, tex = {X: ("x", "x"), TARGETS: ("t", "t"), UPSTREAM: ("g", "g"), SAMPLE_WEIGHTS: ("omega", r"\omega")}[name]
+    return _entries(lambda index: _entry(text, tex, "", _without_one(index, shape)), shape)
+
+
+def leaf_symbols(network: Network, leaves: Mapping[str, Node]) -> dict[str, Values]:
+    """A symbol for each entry of each leaf of a network's program."""
+    parameters = network.parameter_shapes
+    return {
+        name: (parameter_symbols if name in parameters else batch_symbols)(name, node.shape)
+        for name, node in leaves.items()
+    }
+
+
+def strength_symbol(network: Network) -> tuple[Any, Any, Fraction] | None:
+    """λ, what the penalty's sum is multiplied by (λ or λ/2), and λ's exact value; None without a penalty."""
+    if network.penalty is None:
+        return None
+    symbol = Entry("lambda", r"\lambda")
+    return symbol, symbol / 2 if network.penalty.half else symbol, Fraction(network.penalty.strength)
+
+
+@dataclass(frozen=True, eq=False)
+class Symbolic:
+    """Loss, outputs and every gradient entry of a small network, as formulas.
+
+    The quantities are ``loss``, ``outputs``, each trainable parameter and ``inputs`` (∂L/∂x), as in an enclosure.
+    """
+
+    network: Network
+    batch: int
+    weighted: bool
+    """Whether cases bring sample weights."""
+    program: tuple[Assignment, ...]
+    """The straight-line program: forward, backward, gradients."""
+    leaves: Mapping[str, Values]
+    """The symbols of parameters, inputs, targets, upstream gradients and sample weights, by the leaves' names."""
+    constants: Mapping[Any, Fraction]
+    """Exact values of the symbols that stand for hyperparameters."""
+    choices: tuple[Any, ...]
+    """The slopes at kinks: any number from 0 to 1 each."""
+    _quantities: Mapping[str, Values]
+    _closed: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def names(self) -> tuple[str, ...]:
+        """The quantities, in the order of the computation."""
+        return tuple(self._quantities)
+
+    @property
+    def loss(self) -> Any:
+        """The symbol of the loss."""
+        return self._quantities[LOSS][()]
+
+    @property
+    def outputs(self) -> Values:
+        """The outputs' symbols, (batch, …)."""
+        return self._quantities[OUTPUTS]
+
+    def gradient(self, name: str) -> Values:
+        """The symbols of ∂L/∂ of a parameter, or of ``inputs``, in its shape. Raises ArgumentError for other names."""
+        if name in (LOSS, OUTPUTS):
+            raise ArgumentError("name", "a trainable parameter or inputs", name)
+        return self.symbols(name)
+
+    def symbols(self, name: str) -> Values:
+        """A quantity's symbols in its shape. Raises ArgumentError for other names."""
+        if name not in self._quantities:
+            raise ArgumentError("name", f"among {', '.join(self._quantities)}", name)
+        return self._quantities[name]
+
+    def symbol(self, name: str, index: tuple[int, ...] = ()) -> Any:
+        """The symbol of one entry. Raises ArgumentError for an index that the quantity does not have."""
+        symbols = self.symbols(name)
+        if len(index) != symbols.ndim or not all(
+            0 <= i < size for i, size in zip(index, symbols.shape, strict=True)
+        ):
+            raise ArgumentError("index", f"an index of shape {symbols.shape} for {name}", index)
+        return symbols[index]
+
+    def closed_form(self, name: str, index: tuple[int, ...] = ()) -> Any:
+        """An entry in the leaves' symbols alone, a SymPy expression. It grows with depth; made when asked for."""
+        return self.expanded(self.symbol(name, index))
+
+    def expanded(self, expression: Any) -> Any:
+        """An expression with every assigned symbol replaced by what it stands for."""
+        stack = [symbol for symbol in symbols_of(expression) if symbol in self._assigned]
+        needed: set[Any] = set()
+        while stack:
+            symbol = stack.pop()
+            if symbol not in needed and symbol not in self._closed:
+                needed.add(symbol)
+                stack.extend(s for s in symbols_of(self._assigned[symbol]) if s in self._assigned)
+        for assignment in self.program:
+            if assignment.symbol in needed:
+                self._closed[assignment.symbol] = assignment.expression.xreplace(self._closed)
+        return expression.xreplace(self._closed)
+
+    @cached_property
+    def _assigned(self) -> dict[Any, Any]:
+        return {assignment.symbol: assignment.expression for assignment in self.program}
+
+    def formula(self, name: str, index: tuple[int, ...] = ()) -> str:
+        """An entry's symbol and closed form, as text: ``dw0[0,1] = …``."""
+        return f"{self.symbol(name, index)} = {self.closed_form(name, index)}"
+
+    def latex(self, name: str, index: tuple[int, ...] = ()) -> str:
+        """An entry's symbol and closed form, in LaTeX."""
+        return Assignment(self.symbol(name, index), self.closed_form(name, index)).latex()
+
+    def __str__(self) -> str:
+        """The straight-line program, one assignment a line."""
+        lines = [str(assignment) for assignment in self.program]
+        if self.choices:
+            lines.append(f"{', '.join(map(str, self.choices))}: any numbers from 0 to 1 (slopes at kinks)")
+        return "\n".join(lines)
+
+    def program_latex(self) -> str:
+        """The straight-line program as an ``align*`` environment."""
+        lines = [assignment.latex().replace(" = ", " &= ", 1) for assignment in self.program]
+        if self.choices:
+            lines.append(rf"& {', '.join(map(sympy.latex, self.choices))} \in [0, 1] \text{{ (slopes at kinks)}}")
+        return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+
+    def numbers(self, case: Case, digits: int = 20) -> Numbers:
+        """The exact numbers of a case of this network, each proved to ``digits`` significant decimal digits.
+
+        The straight-line program is evaluated in ball arithmetic on the case's exact binary numbers, at rising
+        precision; entries that a kink reaches are sets, for which precision does not rise.
+        Raises ArgumentError for a case of another network, batch size or use of sample weights.
+        """
+        for argument, expected, got in (
+            ("case.network", self.network, case.network),
+            ("case.batch", self.batch, case.batch),
+            ("case.sample_weights", self.weighted, case.sample_weights is not None),
+        ):
+            if expected != got:
+                raise ArgumentError(argument, str(expected), str(got))
+        if digits < 1:
+            raise ArgumentError("digits", "at least 1", digits)
+        needed = math.ceil(digits * math.log2(10)) + 2
+        most = max(MOST_BITS, 2 * needed)
+        bits = max(64, needed + 32)
+        while True:
+            found = _evaluated(self, case, bits)
+            if bits >= most or not found.untold(SIGN_BITS) and found.accurate(needed):
+                return Numbers(self, case, digits, found)
+            bits *= 2
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One evaluation of a program at a precision: balls by quantity, and which entries depend on a choice at a kink."""
+
+    bits: int
+    undecided: int
+    balls: Mapping[str, Values]
+    sets: Mapping[str, npt.NDArray[np.bool_]]
+
+    def untold(self, limit: int) -> bool:
+        """Whether a step's argument could neither be told from 0 nor is exactly 0, below a limit of bits."""
+        return self.undecided > 0 and self.bits < limit
+
+    def accurate(self, bits: int) -> bool:
+        """Whether every entry that is no set is known to this relative accuracy."""
+        return all(
+            in_set or ball.rel_accuracy_bits() >= bits
+            for name, array in self.balls.items()
+            for ball, in_set in zip(array.reshape(-1), self.sets[name].reshape(-1), strict=True)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """The exact numbers of a case, by the symbolic program."""
+
+    symbolic: Symbolic
+    case: Case
+    digits: int
+    _found: Evaluation
+
+    def balls(self, name: str) -> Values:
+        """A quantity as an object array of ``flint.arb``."""
+        return self._found.balls[name]
+
+    def sets(self, name: str) -> npt.NDArray[np.bool_]:
+        """Where the formula holds a choice at a kink that is met, so that the ball encloses a set."""
+        return self._found.sets[name]
+
+    def decimal(self, name: str, index: tuple[int, ...] = ()) -> str:
+        """An entry to ``digits`` digits, the last one ±1; for a set, and where precision did not suffice, its ball."""
+        ball = self._found.balls[name][index]
+        needed = math.ceil(self.digits * math.log2(10)) + 2
+        with precision(max(self._found.bits, needed)):
+            if self._found.sets[name][index] and ball.rad() > 0:
+                low, high = (end.str(self.digits, radius=False) for end in (ball.lower(), ball.upper()))
+                return f"[{low}, {high}]"
+            return str(ball.str(self.digits, radius=ball.rel_accuracy_bits() < needed))
+
+    def nearest(self, name: str) -> npt.NDArray[np.float64]:
+        """Each number correctly rounded to float64, ties to even; raises PrecisionError where it is a set or untold."""
+        found = self._found
+        while True:
+            with precision(found.bits):
+                ends = [(float(b.lower()), float(b.upper())) for b in found.balls[name].reshape(-1)]
+            if all(low == high for low, high in ends):
+                return np.array([low for low, _ in ends]).reshape(found.balls[name].shape)
+            if np.any(found.sets[name]):
+                raise PrecisionError(f"{name}: a kink makes a set of at least one entry, which has no nearest float64")
+            if found.bits >= MOST_BITS:
+                raise PrecisionError(f"{name}: {found.bits} bits do not decide the rounding of every entry")
+            found = _evaluated(self.symbolic, self.case, 2 * found.bits)
+
+
+def _evaluated(view: Symbolic, case: Case, bits: int) -> Evaluation:
+    values = leaf_values(case)
+    reached: set[Any] = set()
+    with precision(bits):
+        balls = Balls({symbol: arb(fmpq(v.numerator, v.denominator)) for symbol, v in view.constants.items()})
+        for name, symbols in view.leaves.items():
+            balls.symbols.update(zip(symbols.reshape(-1), exact_balls(values[name]).reshape(-1), strict=True))
+        for assignment in view.program:
+            met = len(balls.kinks)
+            balls.symbols[assignment.symbol] = balls.ball(assignment.expression)
+            if len(balls.kinks) > met or not reached.isdisjoint(symbols_of(assignment.expression)):
+                reached.add(assignment.symbol)
+    quantities = view._quantities.items()
+    return Evaluation(
+        bits,
+        balls.untold,
+        {name: entrywise(balls.ball, symbols) for name, symbols in quantities},
+        {name: entrywise(reached.__contains__, symbols).astype(bool) for name, symbols in quantities},
+    )
+
+
+@lru_cache(maxsize=32)
+def symbolic(network: Network, batch: int = 1, *, weighted: bool = False, functions: bool = False) -> Symbolic:
+    """The symbolic view of a network for a batch size, for small networks.
+
+    weighted: with sample weights. functions: activations and their slopes stay functions, σ(z) and σ'(z), as textbooks
+    write them, instead of what they are defined to be.
+    Raises ArgumentError for a batch below 1 or a program of more than MOST_TERMS terms.
+    """
+    if batch < 1:
+        raise ArgumentError("batch", "at least 1", batch)
+    computation = program(network, batch, weighted)
+    loss, outputs = computation.results[LOSS], computation.results[OUTPUTS]
+    layers = _layer_nodes(network, loss)
+    wanted = {name: computation.leaves[name] for name in network.trainable} | {INPUTS: computation.leaves[X]}
+    deltas = gradients(loss, wanted | {f"delta {path}": node for path, node in layers.items()})
+    backward = [deltas[f"delta {path}"] for path in reversed(layers)]
+    order = ordered([loss, outputs, *backward, *(deltas[name] for name in wanted)])
+    terms = sum(map(_terms, order))
+    if terms > MOST_TERMS:
+        raise ArgumentError("network", f"a program of at most {MOST_TERMS} terms (see refimpl.enclosure)", terms)
+    builder = _Builder(network, leaf_symbols(network, computation.leaves), keep_names=functions)
+    for path, node in layers.items():
+        builder.name(node, _layer_letter(network, path), path)
+        builder.name(deltas[f"delta {path}"], f"d{_layer_letter(network, path)}", path)
+    builder.run(order)
+    quantities = {LOSS: builder.result(loss, LOSS), OUTPUTS: builder.values[id(outputs)]}
+    quantities |= {name: builder.result(deltas[name], name) for name in wanted}
+    constants = dict(builder.arithmetic.constants)
+    return Symbolic(
+        network,
+        batch,
+        weighted,
+        tuple(builder.program),
+        MappingProxyType(builder.leaves),
+        MappingProxyType(constants),
+        tuple(builder.arithmetic.choices),
+        MappingProxyType(quantities),
+    )
+
+
+class _Builder:
+    """Runs a program over expressions, and gives symbols to the entries of named nodes as it goes."""
+
+    def __init__(self, network: Network, leaves: dict[str, Values], *, keep_names: bool) -> None:
+        self.leaves = leaves
+        self.arithmetic = ExpressionArithmetic(keep_names=keep_names)
+        self.strength = strength_symbol(network)
+        if self.strength is not None:
+            self.arithmetic.constants[self.strength[0]] = self.strength[2]
+        self.program: list[Assignment] = []
+        self.values: dict[int, Values] = {}
+        self._names: dict[int, tuple[str, str]] = {}
+        self._shared: dict[Any, Any] = {}
+
+    def name(self, node: Node, letter: str, path: str) -> None:
+        """Has the entries of a node called by a letter and a layer's path; the first name given to a node stays."""
+        self._names.setdefault(id(node), (letter, path))
+
+    def run(self, order: tuple[Node, ...]) -> None:
+        for node in order:
+            values = self._evaluated(node)
+            match node.primitive:
+                case Leaf():
+                    pass
+                case _ if id(node) in self._names:
+                    letter, path = self._names[id(node)]
+                    values = self._assigned(values, lambda index, a=letter, p=path: _neuron(a, p, index, node.shape))
+                case Apply(_, 1) if node.note.startswith("derivative of layer "):
+                    path = _path_in(node.note.removeprefix("derivative of "))
+                    values = self._assigned(values, lambda index, p=path: _neuron("a'", p, index, node.shape))
+                case Apply("exp", _):
+                    values = entrywise(self._subexpression, values)
+            self.values[id(node)] = values
+
+    def _evaluated(self, node: Node) -> Values:
+        operands = tuple(self.values[id(operand)] for operand in node.operands)
+        if isinstance(node.primitive, Scale) and node.primitive.label and self.strength is not None:
+            return np.asarray(operands[0] * self.strength[1], dtype=object)
+        return evaluate(node, self.arithmetic, operands, self.leaves)
+
+    def result(self, node: Node, name: str) -> Values:
+        """Assigns a quantity's entries."""
+        if name == LOSS:
+            return self._assigned(self.values[id(node)], lambda _: Entry("L", "L"))
+        path, _, role = name.rpartition(".")
+        symbols = batch_symbols(X, node.shape) if name == INPUTS else parameter_symbols(name, node.shape)
+        return self._assigned(self.values[id(node)], lambda index: _partial(symbols[index]))
+
+    def _assigned(self, values: Values, symbol: Callable[[tuple[int, ...]], Any]) -> Values:
+        def assign(index: tuple[int, ...]) -> Any:
+            assignment = Assignment(symbol(index), values[index])
+            self.program.append(assignment)
+            return assignment.symbol
+
+        return _entries(assign, values.shape)
+
+    def _subexpression(self, expression: Any) -> Any:
+        if expression not in self._shared:
+            number = len(self._shared)
+            self._shared[expression] = Entry(f"u{number}", f"u_{{{number}}}")
+            self.program.append(Assignment(self._shared[expression], expression))
+        return self._shared[expression]
+
+
+def _layer_nodes(network: Network, loss: Node) -> dict[str, Node]:
+    """The node of each layer's output, by the layer's path, in the order of computation."""
+    paths = {site.path for site in network.sites}
+    found = {_path_in(node.note): node for node in ordered([loss]) if node.note.startswith("layer ")}
+    return {path: node for path, node in found.items() if path in paths}
+
+
+def _path_in(note: str) -> str:
+    return note.removeprefix("layer ").partition(":")[0]
+
+
+def _layer_letter(network: Network, path: str) -> str:
+    layer = next(site.layer for site in network.sites if site.path == path)
+    return "z" if isinstance(layer, Dense) else "a" if isinstance(layer, Activation) else "y"
+
+
+def _terms(node: Node) -> int:
+    inner = 1
+    if isinstance(node.primitive, MatMul):
+        inner = node.operands[0].shape[0 if node.primitive.transpose_a else 1]
+    return inner * math.prod(node.shape)
+
+
+def _entries(make: Callable[[tuple[int, ...]], Any], shape: Shape) -> Values:
+    result = np.empty(shape, dtype=object)
+    for index in np.ndindex(*shape):
+        result[index] = make(index)
+    return result
+
+
+def _without_one(index: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
+    """An index without that of the sample, where there is one sample."""
+    return index[1:] if shape and shape[0] == 1 else index
+
+
+def _entry(text: str, tex: str, path: str, index: tuple[int, ...]) -> Entry:
+    numbers = ",".join(map(str, index))
+    places = ".".join(step if step.isdigit() else rf"\mathrm{{{step}}}" for step in path.split(".")) if path else ""
+    upper = f"^{{({places})}}" if places else ""
+    letter, _, prime = text.partition("'")
+    return Entry(
+        f"{letter}{path}" + ("'" if text.endswith("'") else "") + (f"[{numbers}]" if index else ""),
+        tex + upper + (f"_{{{numbers}}}" if index else ""),
+    )
+
+
+def _neuron(letter: str, path: str, index: tuple[int, ...], shape: Shape) -> Entry:
+    """A neuron's value, slope or ∂L/∂ in its sample."""
+    tex = r"\dot{a}" if letter == "a'" else r"\delta" if letter.startswith("d") else letter
+    return _entry(letter, tex, path, _without_one(index, shape))
+
+
+def _partial(symbol: Any) -> Entry:
+    return Entry(f"d{symbol.name}", rf"\frac{{\partial L}}{{\partial {symbol.tex}}}")

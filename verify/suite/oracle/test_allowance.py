@@ -1,0 +1,204 @@
+"""The allowance holds what careful arithmetic does, and no more than it must."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from flint import arb
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradproof.case import Case
+from gradproof.errors import ArgumentError
+from gradproof.layers import Activation, Dense, Residual
+from gradproof.loss import Loss, Penalty
+from gradproof.network import Network
+from gradproof.vocabulary import DTYPES, Dtype
+from refimpl.allowance import ROUND_UP, Format, allowance
+from refimpl.balls import BallArithmetic, exact_balls, precision
+from refimpl.enclosure import enclosure
+from refimpl.functions import FUNCTIONS
+from refimpl.variants import VARIANTS, Suprema, overflowing
+
+HALF_SQUARED = Loss("half_squared_error", "sum")
+
+ARGUMENTS = {"log": (1e-30, 1e30), "reciprocal": (1e-15, 1e15)}
+"""Positive functions are tried over many binades; the others on [−80, 80], where no formula overflows in float32."""
+
+
+def arguments(function: str, dtype: Dtype) -> Any:
+    rng = np.random.default_rng(7)
+    if function in ARGUMENTS:
+        low, high = np.log(ARGUMENTS[function])
+        return np.exp(rng.uniform(low, high, 1500)).astype(dtype)
+    spread = np.concatenate([rng.uniform(-40, 40, 700), rng.normal(size=500), rng.normal(size=300) * 1e-4, [0.0]])
+    return spread.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("function", "order"), list(VARIANTS))
+def test_each_formula_stays_within_its_bound(function: str, order: int, dtype: Dtype) -> None:
+    z = arguments(function, dtype)
+    with precision(400):
+        exact = BallArithmetic().apply(function, order, exact_balls(z))
+        value = np.array([float(abs(ball).upper()) for ball in exact])
+        zeroth = BallArithmetic().apply(function, 0, exact_balls(z))
+    suprema = Suprema(np.abs(z.astype(float)), np.array([float(abs(ball).upper()) for ball in zeroth]), value)
+    bound = VARIANTS[function, order].bound(Format.of(dtype).unit, suprema) + 8 * Format.of(dtype).tiny
+    for words, formula in VARIANTS[function, order].formulas.items():
+        got = formula(z)
+        assert got.dtype == z.dtype, words
+        with precision(400):
+            error = np.array([float((arb(float(g)) - e).abs_upper()) for g, e in zip(got, exact, strict=True)])
+        worst = int(np.argmax(error - bound))
+        assert error[worst] <= bound[worst], (words, z[worst], error[worst], bound[worst])
+
+
+def test_the_table_covers_every_function_and_its_first_derivative() -> None:
+    assert set(VARIANTS) == set(itertools.product(FUNCTIONS, (0, 1)))
+
+
+def linear(weights: Any, inputs: Any, dtype: Dtype) -> Case:
+    network = Network((len(weights),), (Dense(1, bias=False),), HALF_SQUARED)
+    column = np.asarray(weights).reshape(-1, 1)
+    return Case(network, {"0.weight": column}, np.asarray(inputs).reshape(1, -1), targets=[[0]], dtype=dtype)
+
+
+def pairwise(terms: Any) -> Any:
+    if len(terms) == 1:
+        return terms[0]
+    middle = len(terms) // 2
+    return pairwise(terms[:middle]) + pairwise(terms[middle:])
+
+
+ORDERS = {
+    "sequential": lambda t: np.add.accumulate(t)[-1],
+    "reversed": lambda t: np.add.accumulate(t[::-1])[-1],
+    "ascending": lambda t: np.add.accumulate(t[np.argsort(np.abs(t))])[-1],
+    "descending": lambda t: np.add.accumulate(t[np.argsort(-np.abs(t))])[-1],
+    "cancelling last": lambda t: np.add.accumulate(np.sort(t))[-1],
+    "pairwise": pairwise,
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 128, 1000, 4000])
+def test_dot_products_in_any_order_stay_within(n: int, dtype: Dtype) -> None:
+    rng = np.random.default_rng(n)
+    w, x = rng.normal(size=n).astype(dtype), rng.normal(size=n).astype(dtype)
+    if n > 3:  # makes the sum cancel to a small rest
+        w[-1], x[-1] = -np.dot(w[:-1].astype(float), x[:-1].astype(float)), 1
+    case = linear(w, x, dtype)
+    enclosed = enclosure(case)
+    allowed = allowance(case).rigorous["outputs"]
+    sums = {name: order(w * x) for name, order in ORDERS.items()} | {"blas": np.dot(w, x)}
+    for name, got in sums.items():
+        assert got.dtype == np.dtype(dtype)
+        assert enclosed.distance_upper("outputs", [[got]])[0, 0] <= allowed[0, 0], name
+
+
+@given(st.integers(1, 40), st.sampled_from(DTYPES))
+def test_a_sum_may_cost_no_more_than_the_textbook_bound(n: int, dtype: Dtype) -> None:
+    rng = np.random.default_rng(n)
+    case = linear(rng.normal(size=n), rng.normal(size=n), dtype)
+    target = Format.of(dtype)
+    magnitudes = sum(
+        abs(Fraction(float(w)) * Fraction(float(x)))
+        for w, x in zip(case.parameters["0.weight"][:, 0], case.inputs[0], strict=True)
+    )
+    allowed = allowance(case).rigorous["outputs"][0, 0]
+    assert allowed <= (ROUND_UP + 2.0**-20) * target.gamma(n) * float(magnitudes) + 2 * n * target.tiny
+
+
+def test_every_further_rounding_would_show() -> None:
+    """A dot product of n ones and tiny positive terms that are lost one by one comes near its bound."""
+    n, unit = 1000, Format.of("float32").unit
+    w = np.full(n, unit * 0.999, dtype="float32")
+    w[0] = 1
+    case = linear(w, np.ones(n), "float32")
+    lost = np.add.accumulate(w)[-1]
+    distance = enclosure(case).distance("outputs", [[lost]])[0, 0]
+    allowed = allowance(case).rigorous["outputs"][0, 0]
+    assert 0.9 * allowed < distance <= allowed
+
+
+def test_a_kink_that_the_targets_own_error_cannot_exclude_counts() -> None:
+    near = 1e-17  # far below the rounding of 1·1 + b
+    network = Network((1,), (Dense(1), Activation("relu")), HALF_SQUARED)
+    case = Case(network, {"0.weight": [[1.0]], "0.bias": [-1.0 + 2.0**-53]}, [[1.0]], targets=[[1.0]])
+    allowed = allowance(case).rigorous
+    assert allowed["0.weight"][0, 0] >= 1  # the whole jump of the derivative, times delta = a − t, nearly −1
+    clear = case.replace(parameters={"0.weight": [[1.0]], "0.bias": [-0.5]})
+    assert allowance(clear).rigorous["0.weight"][0, 0] < near * 1000
+
+
+def test_an_exact_kink_is_a_set_and_needs_no_allowance() -> None:
+    network = Network((1,), (Dense(1), Activation("relu")), HALF_SQUARED)
+    case = Case(network, {"0.weight": [[1.0]], "0.bias": [-1.0]}, [[1.0]], targets=[[1.0]])
+    enclosed = enclosure(case)
+    assert enclosed.met_kinks == 1
+    assert allowance(case).rigorous["0.weight"][0, 0] < 1e-13
+    assert enclosed.distance("0.weight", [[0.0]])[0, 0] == 0
+    assert enclosed.distance("0.weight", [[-1.0]])[0, 0] == 0
+    assert enclosed.distance("0.weight", [[0.5]])[0, 0] > 0.4
+
+
+def test_overflow_promises_nothing() -> None:
+    case = linear([1e30], [1e30], "float32")
+    assert np.all(np.isinf(allowance(case).rigorous["outputs"]))
+    assert np.all(np.isfinite(allowance(case, "float64").rigorous["outputs"]))
+
+
+def test_leaves_are_rounded_where_the_target_computes_in_less() -> None:
+    case = linear([0.1], [0.1], "float64")
+    own = allowance(case).rigorous["outputs"][0, 0]
+    single = allowance(case, "float32").rigorous["outputs"][0, 0]
+    assert single > 2 * 0.01 * 2.0**-24 > own
+
+
+def test_a_dtype_of_another_name_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"dtype.*float64"):
+        allowance(linear([1.0], [1.0], "float64"), "float128")  # type: ignore[arg-type]
+
+
+def test_a_bound_is_vacuous_where_n_u_reaches_1() -> None:
+    assert Format(unit=2.0**-8, tiny=1e-38, largest=3e38).gamma(256) == np.inf
+    assert np.isfinite(Format(unit=2.0**-8, tiny=1e-38, largest=3e38).gamma(255))
+
+
+def test_residual_sums_in_any_order_stay_within() -> None:
+    rng = np.random.default_rng(3)
+    network = Network((4,), (Residual((Dense(4),)), Residual((Dense(4, bias=False),))), HALF_SQUARED)
+    parameters = {name: rng.normal(size=shape) for name, shape in network.parameter_shapes.items()}
+    case = Case(network, parameters, rng.normal(size=(3, 4)), targets=np.zeros((3, 4)), dtype="float32")
+    x, p = case.inputs, case.parameters
+    first = p["0.body.0.bias"] + x + x @ p["0.body.0.weight"]  # the bias first: another order than the program's
+    got = first @ p["1.body.0.weight"] + first
+    assert np.all(enclosure(case).distance_upper("outputs", got) <= allowance(case).rigorous["outputs"])
+
+
+def test_a_penalty_is_part_of_the_sum() -> None:
+    network = Network((2,), (Dense(1),), HALF_SQUARED, Penalty("l2", 0.1, half=True, biases=False))
+    case = Case(network, {"0.weight": [[1e8], [1.0]], "0.bias": [0.0]}, [[0.0, 1.0]], targets=[[0.0]], dtype="float32")
+    rounded = np.float32(0.1)  # λ itself rounded to float32 is admissible
+    got = np.array([[rounded * np.float32(1e8)], [np.float32(1) + rounded]])
+    assert np.all(enclosure(case).distance_upper("0.weight", got) <= allowance(case).rigorous["0.weight"])
+
+
+def softmax_case(weight: float, dtype: Dtype) -> Case:
+    network = Network((1,), (Dense(2), Activation("softmax")), HALF_SQUARED)
+    parameters = {"0.weight": [[weight, -weight]], "0.bias": [0.0, 0.0]}
+    return Case(network, parameters, [[1.0]], targets=[[1.0, 0.0]], dtype=dtype)
+
+
+def test_overflowing_names_the_layer_the_formula_and_the_dtype() -> None:
+    (words, *_) = overflowing(softmax_case(100, "float32"))
+    assert "layer 1: softmax" in words
+    assert "exp(z)" in words
+    assert "float32" in words
+    assert overflowing(softmax_case(100, "float32"), "float64") == ()
+    assert overflowing(softmax_case(20, "float32")) == ()
