@@ -43,7 +43,7 @@ class Failure(msgspec.Struct, frozen=True):
     replay: str
     """The command that shows this failure again."""
     cases_alike: int
-    """How many of the run's cases have this verdict, before shrinking."""
+    """How many of the run's cases have this verdict for the same cause, before shrinking."""
 
 
 class CheckRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.check/1"):
@@ -67,6 +67,18 @@ class CheckRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproo
     """UTC, ISO 8601."""
     seconds: float
     machine: Machine
+    gradproof: str
+
+
+class CaseRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.case/1"):
+    """A failing case as ``gradproof replay`` finds it again."""
+
+    target: str
+    """The target that failed, as ``gradproof check`` was given it."""
+    verdict: Verdict
+    summary: str
+    case_id: str
+    case: CaseData
     gradproof: str
 
 
@@ -96,7 +108,7 @@ class FiguresRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradpr
 
 
 Record = CheckRecord | FiguresRecord
-R = TypeVar("R", CheckRecord, FiguresRecord)
+R = TypeVar("R", CheckRecord, FiguresRecord, CaseRecord)
 
 
 def now() -> str:

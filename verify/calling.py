@@ -26,6 +26,11 @@ PARAMETERS = "parameters"
 KEYS = (LOSS, OUTPUTS, PARAMETERS, INPUTS)
 """What an answer may hold."""
 
+Cause = tuple[str, ...]
+"""What is alike between cases that fail alike: where it goes wrong first, and what goes wrong there."""
+
+CHANGES: Cause = ("changes the case",)
+
 PRINTED_BYTES = 2000
 """How much of what a target prints is kept, for each call."""
 
@@ -43,8 +48,7 @@ class NoAnswer:
     """Why there is no answer to judge: the target crashed, or what came back breaks the protocol."""
 
     findings: tuple[Finding, ...]
-    cause: str
-    """What is alike between cases that fail alike."""
+    cause: Cause
     printed: str
 
     @property
@@ -80,7 +84,7 @@ def call(implementation: Implementation, case: Case) -> Answer | NoAnswer:
         changed = _changed(case, handed)
     if changed:
         message = f"the target changes {_listed(changed)} of the case that it is given; it must copy first"
-        return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), "changes the case", output.text())
+        return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), CHANGES, output.text())
     if isinstance(read, Gradients):
         return Answer(read, output.text())
     findings = tuple(
@@ -88,7 +92,7 @@ def call(implementation: Implementation, case: Case) -> Answer | NoAnswer:
         for fault in read
     )
     kinds = sorted({f"{fault.kind} {fault.quantity.rpartition('.')[2]}" for fault in read})
-    return NoAnswer(findings, ", ".join(kinds), output.text())
+    return NoAnswer(findings, ("answer", *kinds), output.text())
 
 
 def layer_of(network: Network, quantity: str) -> str | None:
@@ -110,8 +114,8 @@ def _crash(implementation: Implementation, case: Case, error: BaseException, out
                 f"the target changes {_listed(changed)} of the case in place{where}; "
                 "a case's arrays are read-only, so it must copy first"
             )
-            return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), "changes the case", printed)
-    return NoAnswer((Finding(Verdict.CRASHED, TARGET, f"{text}{where}"),), f"{type(error).__name__}{where}", printed)
+            return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), CHANGES, printed)
+    return NoAnswer((Finding(Verdict.CRASHED, TARGET, f"{text}{where}"),), (type(error).__name__, where), printed)
 
 
 def _changed_when_writable(implementation: Implementation, case: Case) -> list[str]:
