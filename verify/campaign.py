@@ -1,0 +1,338 @@
+"""The main job: many random cases of all that a target supports, each judged, the failures shrunk.
+
+First a survey, in which every case is called and judged and no failure stops it; then, for each way in which the target
+fails, the smallest case that fails alike. Both come from one seed: the same seed gives the same record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import gradproof
+from gradproof.case import Case
+from gradproof.errors import ArgumentError
+from gradproof.gradients import INPUTS, LOSS, OUTPUTS
+from gradproof.record import CheckRecord, Failure, machine, now
+from gradproof.target import UPSTREAM
+from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, CaseVerdict, Finding, Verdict, overall
+from verify import drawing
+from verify.calling import Cause, NoAnswer, call
+from verify.judge import Oracle, examine, first_wrong, label
+from verify.loading import Implementation, adopt, load
+from verify.shrinking import simplify, size
+
+PROFILES: Final[Mapping[str, int]] = MappingProxyType({"smoke": 60, "default": 500, "thorough": 5000})
+"""Number of distinct cases of each profile. ``thorough`` also has those in which usual formulas overflow."""
+WITH_EXTREMES = ("thorough",)
+
+SHRINK_SECONDS = 10.0
+"""How long a whole run may shrink; a bound for slow targets, which the next one keeps others from."""
+SHRINK_CALLS = 400
+"""How many new cases each of the two ways of shrinking may call the target on, for each failure."""
+FAILURES_EACH = 3
+"""How many ways of failing are shrunk and shown, for each verdict."""
+
+GIVEN = {LOSS: "the loss", OUTPUTS: "the outputs", INPUTS: "the gradient for the inputs"}
+
+NAMED = 4
+"""How many quantities a summary names besides the one where it starts."""
+
+PRINTED = 200
+"""Characters of a failing target's output that are noted."""
+
+PACKAGES = ("numpy", "python-flint", "sympy", "hypothesis")
+"""What a verdict depends on, besides gradproof itself."""
+
+Stage = Literal["checking", "shrinking"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: in the survey, ``done`` of ``total`` cases; then, ``done`` of ``total`` failures shrunk."""
+
+    stage: Stage
+    done: int
+    total: int
+    counts: Mapping[Verdict, int]
+    """Verdict → number of cases so far."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is known of a target's answer to one case."""
+
+    verdict: CaseVerdict
+    cause: Cause
+    entries: int
+    kinks: int
+    gave: frozenset[str]
+    """Quantities in the answer."""
+    printed: str
+
+
+@dataclass
+class _Group:
+    """Cases that fail alike."""
+
+    verdict: Verdict
+    cause: Cause
+    cases: list[Case] = field(default_factory=list)
+
+    def covers(self, other: _Group) -> bool:
+        """Whether the other fails in the same place, in a part of what fails here: a zero hid the rest."""
+        return self.cause[:1] == other.cause[:1] and set(other.cause) < set(self.cause)
+
+
+def assess(implementation: Implementation, case: Case, oracle: Oracle | None = None) -> Assessment:
+    """Calls an implementation on one case and judges what comes back."""
+    answer = call(implementation, case)
+    if isinstance(answer, NoAnswer):
+        verdict = CaseVerdict(case.id, answer.verdict, answer.findings)
+        return Assessment(verdict, answer.cause, 0, 0, frozenset(), answer.printed)
+    judgement = examine(case, answer.gradients, oracle)
+    gave = frozenset(answer.gradients.quantities())
+    return Assessment(judgement.verdict, judgement.cause, judgement.entries, judgement.kinks, gave, answer.printed)
+
+
+def check(
+    target: str | Callable[[Case], Any],
+    *,
+    profile: str = "default",
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+    shrink_seconds: float = SHRINK_SECONDS,
+    oracle: Oracle | None = None,
+) -> CheckRecord:
+    """Proves a gradient implementation right or wrong on random cases of all that it declares to support.
+
+    Nothing is printed and no file is written. The same seed gives the same record, but for times.
+
+    Arguments:
+        target: ``path.py:name``, ``package.module:name``, or the decorated function, class or object itself.
+        profile: ``smoke``, ``default`` or ``thorough``: 60, 500 or 5000 cases.
+        seed: decides which cases are drawn.
+        on_progress: called with a ``Progress`` after each case, and after each failure that was shrunk.
+        shrink_seconds: how long failures may be shrunk, all together.
+        oracle: in place of refimpl's, to try the judge itself.
+
+    Raises ArgumentError for an unknown profile, TargetError where the target cannot be had, and ArgumentError where no
+    case can be drawn from what it declares. A target that fails is a finding, not an exception.
+    """
+    if profile not in PROFILES:
+        raise ArgumentError("profile", " or ".join(PROFILES), profile)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ArgumentError("seed", "a whole number", seed)
+    implementation = load(target) if isinstance(target, str) else adopt(target)
+    return _Campaign(implementation, profile, seed, on_progress or _ignore, oracle).run(shrink_seconds)
+
+
+def _ignore(progress: Progress) -> None:
+    pass
+
+
+class _Campaign:
+    """One run of ``check``."""
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        profile: str,
+        seed: int,
+        on_progress: Callable[[Progress], None],
+        oracle: Oracle | None,
+    ) -> None:
+        self.implementation = implementation
+        self.profile = profile
+        self.seed = seed
+        self.on_progress = on_progress
+        self.oracle = oracle
+        self.counts: Counter[Verdict] = Counter()
+        self.known: dict[str, Assessment] = {}
+        """Case id → what is known of it: shrinking starts by walking through the survey again."""
+        self.groups: dict[tuple[Verdict, Cause], _Group] = {}
+        self.surveyed: list[Assessment] = []
+        self.notes: list[str] = []
+
+    @property
+    def asked(self) -> int:
+        """How many cases the profile asks for."""
+        return PROFILES[self.profile]
+
+    @property
+    def extremes(self) -> bool:
+        """Whether the profile draws extreme cases too."""
+        return self.profile in WITH_EXTREMES
+
+    def run(self, shrink_seconds: float) -> CheckRecord:
+        started, clock = now(), time.perf_counter()
+        drawing.survey(self.implementation.supports, self.seed, self.asked, self.visit, extremes=self.extremes)
+        self.note_survey()
+        failures = self.failures(shrink_seconds)
+        done = self.counts.total()
+        verdict = overall(self.counts) if done else None
+        return CheckRecord(
+            target=self.implementation.text,
+            verdict=verdict,
+            exit_code=EXIT_NOTHING_RAN if verdict is None else EXIT_CODES[verdict],
+            cases=done,
+            counts={str(v): self.counts[v] for v in PRECEDENCE if self.counts[v]},
+            entries=sum(assessment.entries for assessment in self.surveyed),
+            failures=failures,
+            notes=tuple(self.notes),
+            profile=self.profile,
+            seed=self.seed,
+            started=started,
+            seconds=round(time.perf_counter() - clock, 3),
+            machine=machine(PACKAGES),
+            gradproof=gradproof.__version__,
+        )
+
+    def assess(self, case: Case) -> Assessment:
+        if case.id not in self.known:
+            self.known[case.id] = assess(self.implementation, case, self.oracle)
+        return self.known[case.id]
+
+    def visit(self, case: Case) -> None:
+        """One case of the survey."""
+        assessment = self.assess(case)
+        verdict = assessment.verdict.verdict
+        self.surveyed.append(assessment)
+        self.counts[verdict] += 1
+        if verdict is not Verdict.CORRECT:
+            key = (verdict, assessment.cause)
+            self.groups.setdefault(key, _Group(*key)).cases.append(case)
+        self.on_progress(Progress("checking", self.counts.total(), self.asked, self.counts))
+
+    def failures(self, shrink_seconds: float) -> tuple[Failure, ...]:
+        """The smallest case found of each way of failing, the gravest verdict first."""
+        shown = self.shown_groups()
+        failures = []
+        end = time.perf_counter() + shrink_seconds
+        for number, (group, alike) in enumerate(shown):
+            self.on_progress(Progress("shrinking", number, len(shown), self.counts))
+            left = max(0.0, end - time.perf_counter())
+            search = _Search(self, group, left / (len(shown) - number))
+            failures.append(self.failure(search.smallest(), group, alike))
+            if search.out_of_time:
+                self.notes.append(f"Shrinking case {failures[-1].case_id} ran out of time; a smaller one may fail too.")
+        if shown:
+            self.on_progress(Progress("shrinking", len(shown), len(shown), self.counts))
+        return tuple(failures)
+
+    def shown_groups(self) -> list[tuple[_Group, int]]:
+        """The groups to shrink, each with the number of its cases, and of those of groups that it covers."""
+        shown: list[tuple[_Group, int]] = []
+        for verdict in PRECEDENCE:
+            groups = sorted((g for g in self.groups.values() if g.verdict is verdict), key=lambda g: -len(g.cases))
+            widest = [group for group in groups if not any(other.covers(group) for other in groups)]
+            shown += [
+                (group, len(group.cases) + sum(len(g.cases) for g in groups if group.covers(g)))
+                for group in widest[:FAILURES_EACH]
+            ]
+            rest = sum(len(group.cases) for group in widest[FAILURES_EACH:])
+            if rest:
+                self.notes.append(f"{rest} more cases are not shown, each {verdict} in yet another way.")
+        return shown
+
+    def failure(self, case: Case, group: _Group, cases_alike: int) -> Failure:
+        assessment = self.assess(case)
+        findings = assessment.verdict.findings
+        if assessment.printed.strip():
+            printed = " ".join(assessment.printed.split())
+            self.notes.append(f"On case {case.id} the target printed: {printed[:PRINTED]}")
+        return Failure(
+            verdict=group.verdict,
+            summary=summary(case, findings),
+            case=case.to_data(),
+            case_id=case.id,
+            findings=findings,
+            replay=self.again(),
+            cases_alike=cases_alike,
+        )
+
+    def again(self) -> str:
+        """The command that runs all this again."""
+        text = self.implementation.text
+        if not self.implementation.findable:
+            return f"gradproof.check({text.rpartition(':')[2]}, profile={self.profile!r}, seed={self.seed})"
+        return f"gradproof check {shlex.quote(text)} --profile {self.profile} --seed {self.seed}"
+
+    def note_survey(self) -> None:
+        """Notes on what the survey saw besides verdicts."""
+        done = self.counts.total()
+        if done < self.asked:
+            self.notes.append(f"Only {done} distinct cases could be drawn from what the target supports.")
+        answers = [assessment for assessment in self.surveyed if assessment.gave]
+        if not answers:
+            return
+        gave = frozenset[str]().union(*(assessment.gave for assessment in answers))
+        has_loss = self.implementation.supports.losses != (UPSTREAM,)
+        never = [name for name in (LOSS, OUTPUTS, INPUTS) if name not in gave and (name != LOSS or has_loss)]
+        for name in never:
+            self.notes.append(f"The target never gave {GIVEN[name]}, so that is not checked.")
+        kinks = sum(assessment.kinks > 0 for assessment in answers)
+        if kinks:
+            self.notes.append(
+                f"{kinks} of {done} cases meet a kink, where every value between the one-sided derivatives is admitted."
+            )
+
+
+class _Search:
+    """The search for the smallest case that fails as a group of cases does."""
+
+    def __init__(self, campaign: _Campaign, group: _Group, seconds: float) -> None:
+        self.campaign = campaign
+        self.group = group
+        self.best = min(group.cases, key=size)
+        self.end = time.perf_counter() + seconds
+        self.calls = 0
+        self.out_of_time = False
+
+    def smallest(self) -> Case:
+        campaign, supports = self.campaign, self.campaign.implementation.supports
+        middle = (self.end - time.perf_counter()) / 2
+        self.end -= middle
+        drawing.shrink(supports, campaign.seed, campaign.asked, self.alike, extremes=campaign.extremes)
+        self.end += middle
+        self.calls = 0
+        with contextlib.suppress(drawing.Enough):
+            simplify(self.best, supports, self.alike)
+        return self.best
+
+    def alike(self, case: Case) -> bool:
+        """Whether a case fails as the group does; the smallest that did is kept."""
+        if case.id not in self.campaign.known:
+            self.out_of_time = time.perf_counter() > self.end
+            if self.out_of_time or self.calls >= SHRINK_CALLS:
+                raise drawing.Enough
+            self.calls += 1
+        assessment = self.campaign.assess(case)
+        if (assessment.verdict.verdict, assessment.cause) != (self.group.verdict, self.group.cause):
+            return False
+        if size(case) < size(self.best):
+            self.best = case
+        return True
+
+
+def summary(case: Case, findings: tuple[Finding, ...]) -> str:
+    """One line that says what is wrong and where: the finding where it starts, and how many more there are."""
+    verdict = overall(finding.verdict for finding in findings)
+    same = [finding for finding in findings if finding.verdict is verdict]
+    first = first_wrong(case.network, [finding.quantity for finding in same])
+    finding = next((f for f in same if f.quantity in first), same[0])
+    where = ""
+    if finding.layer is not None:
+        layer, _, kind = finding.layer.partition(": ")
+        where = f"in {layer} ({kind}), "
+    others = [label(f.quantity) for f in same if f is not finding]
+    more = f"; also {verdict}: {', '.join(others[:NAMED])}" if others else ""
+    if len(others) > NAMED:
+        more += f" and {len(others) - NAMED} more"
+    return f"{where}{finding.message.partition(chr(10))[0]}{more}"

@@ -1,0 +1,320 @@
+"""The verdict on an answer: each number against its enclosure and against what careful arithmetic may be off by.
+
+No tolerance stands here. An entry is wrong when its distance from every admissible number exceeds the rigorous
+allowance of ``refimpl.allowance``, and that is proved: both sides are bounds in the right direction. It is fine when it
+is no further away than the allowance, judged by an enclosure that is itself no wider than the allowance; where it is
+wider, precision rises until it is not.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gradproof.arrays import Array
+from gradproof.case import Case
+from gradproof.errors import ArgumentError
+from gradproof.gradients import INPUTS, LOSS, OUTPUTS, Gradients
+from gradproof.network import Network
+from gradproof.verdict import CaseVerdict, Finding, Verdict, overall
+from gradproof.vocabulary import Dtype
+from verify.calling import TARGET, Cause, layer_of
+from verify.resemblance import resemblance
+
+FIRST_BITS = 128
+LAST_BITS = 4096
+"""Where precision stops rising; an entry that is not decided there stays undecided."""
+DIGITS = 20
+"""Decimal digits of an exact number that a finding quotes."""
+
+Float64 = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+
+class Enclosed(Protocol):
+    """What the judge asks of an enclosure; ``refimpl.enclosure.Enclosure`` says what each member means."""
+
+    @property
+    def met_kinks(self) -> int: ...  # noqa: D102
+    def distance(self, name: str, got: npt.ArrayLike) -> Float64: ...  # noqa: D102
+    def distance_upper(self, name: str, got: npt.ArrayLike) -> Float64: ...  # noqa: D102
+    def lower(self, name: str) -> Float64: ...  # noqa: D102
+    def upper(self, name: str) -> Float64: ...  # noqa: D102
+    def kinks(self, name: str) -> Booleans: ...  # noqa: D102
+    def decimal(self, name: str, index: tuple[int, ...] = (), digits: int = DIGITS) -> str: ...  # noqa: D102
+
+
+class Allowed(Protocol):
+    """What the judge asks of an allowance; ``refimpl.allowance.Allowance`` says what it means."""
+
+    @property
+    def rigorous(self) -> Mapping[str, Float64]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """The sources of truth that a verdict rests on."""
+
+    enclosure: Callable[[Case, int], Enclosed]
+    allowance: Callable[[Case], Allowed]
+    overflowing: Callable[[Case, Dtype], tuple[str, ...]]
+
+
+def certified() -> Oracle:
+    """The oracle of refimpl."""
+    from refimpl.allowance import allowance
+    from refimpl.enclosure import enclosure
+
+    def overflowing(case: Case, dtype: Dtype) -> tuple[str, ...]:
+        from refimpl.variants import overflowing
+
+        return overflowing(case, dtype)
+
+    return Oracle(enclosure, allowance, overflowing)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with what a campaign wants to know beside it."""
+
+    verdict: CaseVerdict
+    cause: Cause
+    entries: int
+    """Numbers compared."""
+    kinks: int
+    """Kinks met."""
+
+
+def judge(case: Case, answer: Gradients, oracle: Oracle | None = None) -> CaseVerdict:
+    """The verdict on an answer to a case: every quantity that is given, entry by entry.
+
+    A failure of the oracle itself is the verdict ``oracle conflict``, never an exception and never the answer's fault.
+    Raises ArgumentError, naming the quantity, where an answer has names or shapes that the case does not ask for.
+    """
+    return examine(case, answer, oracle).verdict
+
+
+def examine(case: Case, answer: Gradients, oracle: Oracle | None = None) -> Judgement:
+    """The same as ``judge``, with the cause, and how much was compared."""
+    given = _given(case, answer)
+    entries = sum(array.size for array in given.values())
+    try:
+        hearing = _Hearing(case, given, certified() if oracle is None else oracle)
+        findings = hearing.findings()
+    except Exception as error:  # whatever it is, it is ours: the answer's form was checked above
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        message = (
+            f"gradproof itself fails on this case: {type(error).__name__}: {error} "
+            f"({frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name})\n{traceback.format_exc().rstrip()}"
+        )
+        finding = Finding(Verdict.ORACLE_CONFLICT, TARGET, message)
+        return Judgement(
+            CaseVerdict(case.id, finding.verdict, (finding,)), (type(error).__name__, frame.name), entries, 0
+        )
+    verdict = overall(finding.verdict for finding in findings)
+    first = [finding.quantity for finding in findings if finding.verdict is verdict]
+    return Judgement(
+        CaseVerdict(case.id, verdict, findings), _cause(case.network, first), entries, hearing.enclosed.met_kinks
+    )
+
+
+def first_wrong(network: Network, quantities: list[str]) -> list[str]:
+    """Of the quantities that are not right, those where it starts.
+
+    The order is that of the computation: outputs, loss, and then back from the loss, the layer nearest to it first;
+    the inputs' gradient last. A layer's parameters go together.
+    """
+    for name in (OUTPUTS, LOSS):
+        if name in quantities:
+            return [name]
+    paths = [name.rpartition(".")[0] for name in network.trainable if name in quantities]
+    if paths:
+        return [name for name in network.trainable if name in quantities and name.rpartition(".")[0] == paths[-1]]
+    return quantities
+
+
+def label(quantity: str) -> str:
+    """A quantity as mathematics: ``loss``, ``outputs``, ``∂L/∂0.weight``, ``∂L/∂inputs``."""
+    return quantity if quantity in (LOSS, OUTPUTS, TARGET) else f"∂L/∂{quantity}"
+
+
+def _cause(network: Network, quantities: list[str]) -> Cause:
+    """Where it goes wrong first, whatever the size of the case, and the roles of what is wrong there."""
+    first = first_wrong(network, quantities)
+    if not first or "." not in first[0]:
+        return tuple(first[:1])
+    path = first[0].rpartition(".")[0]
+    last = list(network.parameter_shapes)[-1].rpartition(".")[0]
+    return ("the last layer" if path == last else "a layer before the last", *(n.rpartition(".")[2] for n in first))
+
+
+def _given(case: Case, answer: Gradients) -> dict[str, Array]:
+    network = case.network
+    shapes: dict[str, tuple[int, ...]] = {LOSS: (), OUTPUTS: (case.batch, *network.output_shape)}
+    shapes |= {name: network.parameter_shapes[name] for name in network.trainable} | {INPUTS: case.inputs.shape}
+    given = {name: np.asarray(value) for name, value in answer.quantities().items() if name not in network.frozen}
+    for name, array in given.items():
+        if name not in shapes:
+            raise ArgumentError(name, f"a quantity among {', '.join(shapes)}", "an answer under this name")
+        if array.dtype.kind not in "fiu":
+            raise ArgumentError(name, "real numbers", f"dtype {array.dtype}")
+        if array.shape != shapes[name]:
+            raise ArgumentError(name, f"shape {shapes[name]}", f"shape {array.shape}")
+    return {name: given[name] for name in shapes if name in given}
+
+
+@dataclass(frozen=True)
+class _Ruling:
+    """What is proved about each entry of one quantity; an entry in none of the arrays is fine."""
+
+    low: Float64
+    allowed: Float64
+    wrong: Booleans
+    inaccurate: Booleans
+    undecided: Booleans
+    too_wide: Booleans
+    """Not decided by this enclosure; a narrower one may."""
+
+    def verdict(self) -> Verdict:
+        if np.any(self.wrong):
+            return Verdict.WRONG
+        if np.any(self.undecided | self.too_wide):
+            return Verdict.UNDECIDED
+        return Verdict.INACCURATE if np.any(self.inaccurate) else Verdict.CORRECT
+
+    def where(self, verdict: Verdict) -> Booleans:
+        if verdict is Verdict.WRONG:
+            return self.wrong
+        return self.inaccurate if verdict is Verdict.INACCURATE else self.undecided | self.too_wide
+
+
+class _Hearing:
+    """One answer before the judge."""
+
+    def __init__(self, case: Case, given: Mapping[str, Array], oracle: Oracle) -> None:
+        self.case = case
+        self.given = given
+        self.oracle = oracle
+        self.bits = FIRST_BITS
+        self.enclosed = oracle.enclosure(case, self.bits)
+        self.allowed = oracle.allowance(case).rigorous
+        self._formulas: tuple[str, ...] | None = None
+
+    def findings(self) -> tuple[Finding, ...]:
+        rulings = {name: self.rule(name) for name in self.given}
+        while any(np.any(ruling.too_wide) for ruling in rulings.values()) and 2 * self.bits <= LAST_BITS:
+            self.bits *= 2
+            self.enclosed = self.oracle.enclosure(self.case, self.bits)
+            rulings = {n: self.rule(n) if np.any(ruling.too_wide) else ruling for n, ruling in rulings.items()}
+        failed = {name: ruling for name, ruling in rulings.items() if ruling.verdict() is not Verdict.CORRECT}
+        return tuple(self.finding(name, ruling, list(failed)) for name, ruling in failed.items())
+
+    def rule(self, name: str) -> _Ruling:
+        got, allowed = self.given[name].astype(np.float64), self.allowed[name]
+        if allowed.shape != got.shape or np.any(np.isnan(allowed)) or np.any(allowed < 0):
+            raise ArithmeticError(f"the allowance of {name} is no bound: {allowed}")
+        finite = np.isfinite(got)
+        low, high = self.enclosed.distance(name, got), self.enclosed.distance_upper(name, got)
+        with np.errstate(invalid="ignore", over="ignore"):
+            width = np.where(np.isinf(high), np.inf, high - low)
+            # A float next to the exact number is as good as can be: also where nothing bounds careful arithmetic, and
+            # where the exact number is 0 and its ball, however narrow, is not.
+            spacing = np.spacing(np.abs(got).astype(self.case.dtype)).astype(np.float64)
+        vacuous = np.isinf(allowed)
+        scale = np.where(vacuous, spacing, allowed)
+        wrong = finite & ~vacuous & (low > allowed)
+        decided = wrong | (high <= np.maximum(scale, spacing)) | (width <= scale)
+        if np.any(~decided & finite):
+            decided = decided | self.enclosed.kinks(name)
+        undecided = finite & vacuous & decided & (low > spacing)
+        inaccurate = np.zeros_like(finite)
+        if not np.all(finite):
+            lost = ~finite & ~self._rounds_to(name, got)
+            if self.formulas():
+                inaccurate = lost
+            else:
+                undecided = undecided | (lost & vacuous)
+                wrong = wrong | (lost & ~vacuous)
+        return _Ruling(low, allowed, wrong, inaccurate, undecided, finite & ~decided)
+
+    def formulas(self) -> tuple[str, ...]:
+        """Documented naive formulas that overflow on this case; asked only once a number is not finite."""
+        if self._formulas is None:
+            self._formulas = self.oracle.overflowing(self.case, self.case.dtype)
+        return self._formulas
+
+    def finding(self, name: str, ruling: _Ruling, failed: list[str]) -> Finding:
+        verdict = ruling.verdict()
+        bad = ruling.where(verdict)
+        got = self.given[name]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            times = np.where(bad, np.nan_to_num(ruling.low / ruling.allowed, nan=0.0, posinf=np.inf), -1.0)
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(times)), got.shape))
+        return Finding(
+            verdict=verdict,
+            quantity=name,
+            message=f"{_share(label(name), bad)} {verdict}{self._facts(name, verdict, bad, failed)}",
+            layer=layer_of(self.case.network, name),
+            index=index,
+            got=repr(float(got[index])),
+            exact=self.enclosed.decimal(name, index, DIGITS),
+            error=f"{ruling.low[index]:.3g}",
+            allowed=f"{ruling.allowed[index]:.3g}",
+            entries=got.size,
+            bad=int(np.count_nonzero(bad)),
+        )
+
+    def _facts(self, name: str, verdict: Verdict, bad: Booleans, failed: list[str]) -> str:
+        """What is certain beyond the verdict, as the end of a sentence."""
+        got, allowed = self.given[name], self.allowed[name]
+        if verdict is Verdict.INACCURATE:
+            return f"; not finite, as {' and '.join(self.formulas())} overflows in {self.case.dtype} on this case"
+        if verdict is Verdict.UNDECIDED:
+            if np.any(np.isinf(allowed[bad])):
+                return "; nothing bounds the rounding errors of careful arithmetic here"
+            return f"; {self.bits} bits do not tell"
+        facts = ""
+        if not np.all(np.isfinite(got[bad].astype(np.float64))):
+            facts += f"; not finite, and no usual formula overflows in {self.case.dtype} on this case"
+        lower, upper = self.enclosed.lower(name), self.enclosed.upper(name)
+
+        def fits(numbers: npt.ArrayLike) -> Booleans:
+            return np.asarray(self.enclosed.distance(name, numbers) <= allowed)
+
+        fact = resemblance(self.case, got, bad, lower / 2 + upper / 2, fits)
+        facts += f"; {fact}" if fact else ""
+        return facts + self._place(name, failed)
+
+    def _place(self, name: str, failed: list[str]) -> str:
+        """Whether it starts here, where the answer shows that."""
+        first = first_wrong(self.case.network, failed)
+        if name not in first:
+            return ""
+        if len(failed) == 1 and len(self.given) > 1:
+            return "; everything else that is given is right"
+        if name == OUTPUTS:
+            return "; so the forward pass goes wrong already"
+        if "." in name and len(failed) > len(first):
+            return "; going back from the loss, it goes wrong here first"
+        return ""
+
+    def _rounds_to(self, name: str, got: Float64) -> Booleans:
+        """Where an infinite number is what the exact one rounds to, being beyond the largest of the dtype."""
+        largest = float(np.finfo(self.case.dtype).max)
+        high = (got == np.inf) & (self.enclosed.lower(name) >= largest)
+        low = (got == -np.inf) & (self.enclosed.upper(name) <= -largest)
+        return np.asarray(high | low)
+
+
+def _share(what: str, bad: Booleans) -> str:
+    count = int(np.count_nonzero(bad))
+    if bad.size == 1:
+        return f"{what} is"
+    if count == bad.size:
+        return f"all {count} entries of {what} are"
+    return f"{count} of {bad.size} entries of {what} {'is' if count == 1 else 'are'}"

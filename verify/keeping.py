@@ -1,0 +1,82 @@
+"""Keeping a run: its record, and each failing case so that ``gradproof replay ID`` finds it again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from gradproof.errors import ArgumentError, RecordError
+from gradproof.record import HOME, CaseRecord, CheckRecord, Failure, decode, encode, write
+
+CHECKS = "checks"
+CASES = "cases"
+
+
+def keep(record: CheckRecord, home: Path = HOME) -> tuple[CheckRecord, Path]:
+    """Writes a record below ``home``, and its failing cases; gives the record as kept, and its file.
+
+    In what is kept, each failure's command is the one that replays its case. A case that another target failed before
+    keeps that target, and the command names this one.
+    """
+    failures = tuple(_keep_case(record, failure, home) for failure in record.failures)
+    kept = msgspec.structs.replace(record, failures=failures)
+    stem = f"{re.sub(r'[^0-9]', '', record.started[:19])}-{_slug(record.target)}"
+    file = home / CHECKS / f"{stem}.json"
+    number = 1
+    while file.exists():
+        number += 1
+        file = home / CHECKS / f"{stem}-{number}.json"
+    write(file, encode(kept))
+    return kept, file
+
+
+def find(case_id: str, home: Path = HOME) -> CaseRecord:
+    """The kept case of this id, of which the first digits suffice, or in this file.
+
+    Raises ArgumentError where there is none, or more than one, and RecordError for a damaged file.
+    """
+    file = Path(case_id)
+    if file.suffix != ".json":
+        if not re.fullmatch(r"[0-9a-f]+", case_id):
+            raise ArgumentError("ID", "the id of a case, 12 hex digits, or a file that ends in .json", case_id)
+        files = sorted((home / CASES).glob(f"{case_id}*.json"))
+        if len(files) != 1:
+            there = ", ".join(file.stem for file in files) or f"no such case in {(home / CASES).absolute()}"
+            raise ArgumentError("ID", "the id of one kept case", f"{case_id} ({there})")
+        file = files[0]
+    try:
+        record = decode(file.read_bytes(), CaseRecord)
+    except OSError as error:
+        raise RecordError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except RecordError as error:
+        raise RecordError(f"{file}: {error}") from error
+    return record
+
+
+def _keep_case(record: CheckRecord, failure: Failure, home: Path) -> Failure:
+    file = home / CASES / f"{failure.case_id}.json"
+    command = f"gradproof replay {failure.case_id}"
+    if _target_of(file) in (None, record.target):
+        case = Case.from_data(failure.case)
+        kept = CaseRecord(
+            record.target, failure.verdict, failure.summary, failure.case_id, failure.case, record.gradproof
+        )
+        write(file, encode(kept))
+    else:
+        command += f" {shlex.quote(record.target)}"
+    return msgspec.structs.replace(failure, replay=command)
+
+
+def _target_of(file: Path) -> str | None:
+    """The target that a kept case failed; None where there is none, or none that can be read."""
+    try:
+        return decode(file.read_bytes(), CaseRecord).target
+    except (OSError, RecordError):
+        return None
+
+
+def _slug(target: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[-60:]
