@@ -1,0 +1,195 @@
+"""The second route: Taylor arithmetic. It uses no derivative rule at all, only the definitions.
+
+Along a direction d, L(θ + ε·d) = L(θ) + ε·⟨∇L, d⟩ + O(ε²). Running the forward program on truncated power series in ε
+(Arb's, of length 2, through python-flint) therefore gives ⟨∇L, d⟩ in a ball, by multiplying and composing series;
+no adjoint, no derivative by SymPy and no reverse pass has a part in it. Whatever this encloses must overlap what
+``refimpl.enclosure`` encloses; where it does not, one of the two is wrong, and so are we.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flint import arb, arb_series, fmpq
+
+from gradproof.case import Case
+from gradproof.errors import ArgumentError
+from gradproof.gradients import INPUTS, LOSS
+from gradproof.layers import Shape
+from refimpl.arithmetic import ObjectArithmetic, Values, run
+from refimpl.balls import exact_balls, precision
+from refimpl.enclosure import Enclosure
+from refimpl.program import X, leaf_values, program_of
+
+LENGTH = 2
+"""Terms of a series: value and first derivative."""
+COORDINATES = 200
+"""Up to so many parameters every coordinate is compared; above, random directions are."""
+
+
+class Series:
+    """An ``arb_series`` a + b·ε + O(ε²) that NumPy takes for one number and not for a sequence of coefficients."""
+
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: Any) -> None:
+        self.terms = terms
+
+    def __add__(self, other: Any) -> Series:
+        return Series(self.terms + _terms(other))
+
+    def __mul__(self, other: Any) -> Series:
+        return Series(self.terms * _terms(other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __pow__(self, exponent: int) -> Series:
+        return Series(self.terms**exponent if exponent >= 0 else 1 / self.terms**-exponent)
+
+    def exp(self) -> Series:
+        """The exponential."""
+        return Series(self.terms.exp())
+
+    def log(self) -> Series:
+        """The natural logarithm."""
+        return Series(self.terms.log())
+
+    def tanh(self) -> Series:
+        """The hyperbolic tangent, which series lack: through the smaller of the two exponentials."""
+        if self.terms[0] > 0:
+            return Series(2 / (1 + (-2 * self.terms).exp()) - 1)
+        return Series(1 - 2 / (1 + (2 * self.terms).exp()))
+
+
+def _terms(x: Any) -> Any:
+    return x.terms if isinstance(x, Series) else x
+
+
+class TaylorArithmetic(ObjectArithmetic):
+    """Series a + b·ε + O(ε²) with balls a and b; a number without ε is a plain ball."""
+
+    def number(self, value: Fraction) -> Any:
+        return arb(fmpq(value.numerator, value.denominator))
+
+    def full(self, shape: Shape, value: int) -> Values:
+        return np.full(shape, arb(value), dtype=object)
+
+    def function_one(self, name: str, x: Any) -> Any:
+        match name:
+            case "exp":
+                return x.exp()
+            case "log":
+                return x.log()
+            case "tanh":
+                return x.tanh()
+            case _:
+                raise TypeError(f"no Taylor evaluation of {name}")
+
+    def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        value = constant_term(x)
+        if value > 0:
+            return x * self.number(above)
+        if value < 0:
+            return x * self.number(below)
+        either = (x * self.number(below), x * self.number(above))
+        values, slopes = ([term(side) for side in either] for term in (constant_term, linear_term))
+        return Series(arb_series([values[0].union(values[1]), slopes[0].union(slopes[1])], LENGTH))
+
+    def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        raise TypeError("a forward program holds no derivative of a hinge")
+
+    def anchor(self, x: Values) -> Values:
+        rows = x.reshape(-1, x.shape[-1])
+        largest = np.empty((len(rows), 1), dtype=object)
+        largest[:, 0] = [max((constant_term(entry).mid() for entry in row), key=float) for row in rows]
+        return np.broadcast_to(largest.reshape(*x.shape[:-1], 1), x.shape)
+
+
+def constant_term(x: Any) -> Any:
+    """Of a + b·ε, the ball a."""
+    return x.terms[0] if isinstance(x, Series) else x
+
+
+def linear_term(x: Any) -> Any:
+    """Of a + b·ε, the ball b."""
+    return x.terms[1] if isinstance(x, Series) else arb(0)
+
+
+def slope_along(case: Case, direction: Mapping[str, npt.ArrayLike], bits: int = 128) -> Any:
+    """⟨∇L, d⟩ in a ball (``flint.arb``), at ``bits`` bits of working precision.
+
+    direction: arrays of the shapes of some parameters, and of the inputs under ``inputs``; what is not named is held.
+    Raises ArgumentError for other names or shapes. At a kink the ball holds every admissible slope.
+    """
+    values = leaf_values(case)
+    leaf_of = {name: name for name in case.network.parameter_shapes} | {INPUTS: X}
+    moved: dict[str, npt.NDArray[np.float64]] = {}
+    for name, step in direction.items():
+        if name not in leaf_of:
+            raise ArgumentError("direction", f"names among {', '.join(leaf_of)}", name)
+        moved[leaf_of[name]] = np.asarray(step, dtype=np.float64)
+        if moved[leaf_of[name]].shape != values[leaf_of[name]].shape:
+            raise ArgumentError(
+                f"direction[{name!r}]",
+                f"shape {values[leaf_of[name]].shape}",
+                f"shape {moved[leaf_of[name]].shape}",
+            )
+    with precision(bits):
+        leaves = {name: _series(array, moved.get(name)) for name, array in values.items()}
+        (loss,) = run((program_of(case).results[LOSS],), TaylorArithmetic(), leaves)
+    return linear_term(loss[()])
+
+
+def _series(array: npt.ArrayLike, direction: npt.NDArray[np.float64] | None) -> Values:
+    balls = exact_balls(array)
+    if direction is None:
+        return balls
+    steps = exact_balls(direction).reshape(-1)
+    pairs = zip(balls.reshape(-1), steps, strict=True)
+    result = np.empty(balls.shape, dtype=object)
+    result.reshape(-1)[:] = [Series(arb_series([value, step], LENGTH)) if step != 0 else value for value, step in pairs]
+    return result
+
+
+def conflicts(enclosed: Enclosure, *, seed: int = 0, directions: int = 1) -> tuple[str, ...]:
+    """Where this route and the enclosure disagree, in words: nothing, unless one of the two is wrong.
+
+    Every coordinate of every trainable parameter is compared up to COORDINATES of them; above, so many random
+    directions over all of them and the inputs, with entries ±1: a wrong entry is missed by one with probability at
+    most ½, whatever the other entries are, since its sign alone decides between two different sums.
+    """
+    case = enclosed.case
+    shapes = {name: enclosed.shape(name) for name in case.network.trainable}
+    found: list[str] = []
+    if sum(int(np.prod(shape)) for shape in shapes.values()) <= COORDINATES:
+        for name, shape in shapes.items():
+            for index in np.ndindex(*shape):
+                unit = np.zeros(shape)
+                unit[index] = 1
+                slope = slope_along(case, {name: unit}, enclosed.working_bits)
+                if not slope.overlaps(enclosed.balls(name)[index]):
+                    found.append(f"{name}{list(index)}: {slope} by Taylor arithmetic, {enclosed.balls(name)[index]}")
+        return tuple(found)
+    rng = np.random.default_rng(seed)
+    shapes[INPUTS] = enclosed.shape(INPUTS)
+    for _ in range(directions):
+        signs = {name: rng.choice([-1.0, 1.0], size=shape) for name, shape in shapes.items()}
+        slope = slope_along(case, signs, enclosed.working_bits)
+        projected = projection(enclosed, signs)
+        if not slope.overlaps(projected):
+            found.append(f"along a random direction (seed {seed}): {slope} by Taylor arithmetic, {projected}")
+    return tuple(found)
+
+
+def projection(enclosed: Enclosure, direction: Mapping[str, npt.ArrayLike]) -> Any:
+    """⟨∇L, d⟩ in a ball, from the entries that the enclosure holds."""
+    total = arb(0)
+    with precision(enclosed.working_bits):
+        for name, step in direction.items():
+            products = enclosed.balls(name).reshape(-1) * exact_balls(step).reshape(-1)
+            total = sum(products.tolist(), total)
+    return total
