@@ -1,0 +1,46 @@
+"""The fast implementation: kernels written by hand, compiled by Numba.
+
+``gradients`` answers a case, ``train`` runs stochastic gradient descent, ``predict`` gives outputs, ``permutation``
+the order in which ``train`` visits the samples. Importing this package loads none of it, and compiles nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastimpl.evaluation import forward as forward
+    from fastimpl.evaluation import gradients as gradients
+    from fastimpl.evaluation import loss as loss
+    from fastimpl.evaluation import predict as predict
+    from fastimpl.shuffling import permutation as permutation
+    from fastimpl.training import Divergence as Divergence
+    from fastimpl.training import Training as Training
+    from fastimpl.training import train as train
+
+_HOME = {
+    "Divergence": "fastimpl.training",
+    "Training": "fastimpl.training",
+    "forward": "fastimpl.evaluation",
+    "gradients": "fastimpl.evaluation",
+    "loss": "fastimpl.evaluation",
+    "permutation": "fastimpl.shuffling",
+    "predict": "fastimpl.evaluation",
+    "train": "fastimpl.training",
+}
+
+__all__ = [*sorted(_HOME)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'fastimpl' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,117 @@
+"""How this package compiles: the one place that owns the flags.
+
+A *kernel* works on one row of a network's table (see ``fastimpl.table``). Each is compiled by itself, once for each
+dtype, when a network first needs it, and is called through its address; so a new kernel neither recompiles the
+others nor lengthens any function. A *walker* is compiled once and runs any table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+import numba
+from numba.core import ccallback, sigutils
+from numba.core import types as numba_types
+
+from fastimpl.cache import cache_for, stamp_of
+from gradproof.vocabulary import Dtype
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+types: Any = numba_types
+"""Numba fills this module when it is loaded, so type checkers see only part of it."""
+
+_OPTIONS: Final = {"nogil": True, "error_model": "numpy"}
+
+CONTRACT: Final = frozenset({"contract"})
+"""A product and a sum may become one rounding instead of two; nothing else changes."""
+
+REASSOCIATE: Final = frozenset({"contract", "reassoc", "nsz"})
+"""Sums may be taken in any order, as vector units want. For plain sums of products only: reordering would undo the
+error-free tricks of an argument reduction."""
+
+_POINTERS: Final = {"float64": types.CPointer(types.float64), "float32": types.CPointer(types.float32)}
+
+
+class Kernel:
+    """A function of one row of a table, compiled for a dtype when its address is first asked for.
+
+    Its arguments are ``op`` (int64, the row), ``hyper`` (float64, the row's real parameters), ``theta`` and
+    ``dtheta`` (the flat buffers of parameters and of their gradients), ``work`` (the workspace) and ``batch``
+    (samples); it returns what it adds to the loss.
+    """
+
+    def __init__(self, function: Callable[..., float], fastmath: frozenset[str]) -> None:
+        self.function = function
+        self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        self._options = _OPTIONS | {"nopython": True, "fastmath": set(fastmath)}
+        self._stamp = stamp_of(function)
+        self._compiled: dict[Dtype, Any] = {}
+
+    def compiled(self, dtype: Dtype) -> Any:
+        """The C callback for this dtype, loaded from the cache on disk or compiled now."""
+        if dtype not in self._compiled:
+            numbers = _POINTERS[dtype]
+            signature = types.float64(
+                types.CPointer(types.int64), types.CPointer(types.float64), numbers, numbers, numbers, types.int64
+            )
+            callback: Any = ccallback.CFunc(
+                self.function, sigutils.normalize_signature(signature), locals={}, options=self._options
+            )
+            callback._cache = cache_for(self.function, self._stamp)
+            callback.compile()
+            self._compiled[dtype] = callback
+        return self._compiled[dtype]
+
+    def address(self, dtype: Dtype) -> int:
+        """Where the compiled kernel starts."""
+        return int(self.compiled(dtype).address)
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.name}>"
+
+
+def kernel(fastmath: frozenset[str] = CONTRACT) -> Callable[[Callable[..., float]], Kernel]:
+    """Declares a kernel; nothing is compiled until a network needs it."""
+    return lambda function: Kernel(function, fastmath)
+
+
+class Walker:
+    """A function of addresses and tables, of one signature, compiled when first called."""
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self.__doc__ = function.__doc__
+        self.dispatcher = numba.njit(**_OPTIONS)(function)
+        self._arguments, _ = sigutils.normalize_signature(signature)
+        self._stamp = stamp_of(function)
+
+    def __call__(self, *given: Any) -> Any:
+        """Calls the compiled function, which is loaded from the cache on disk or compiled if this is the first call."""
+        if not self.dispatcher.overloads:
+            self.dispatcher._cache = cache_for(self.dispatcher.py_func, self._stamp)
+            self.dispatcher.compile(self._arguments)
+        return self.dispatcher(*given)
+
+
+def walker(signature: str) -> Callable[[Function], Function]:
+    """Declares a function of this signature, compiled when first called and cached on disk."""
+
+    def declare(function: Function) -> Function:
+        return cast(Function, Walker(function, signature))
+
+    return declare
+
+
+def inlined(fastmath: frozenset[str] = CONTRACT) -> Callable[[Function], Function]:
+    """Declares a helper that becomes part of each kernel that calls it."""
+
+    def declare(function: Function) -> Function:
+        return cast(Function, numba.njit(**_OPTIONS, fastmath=set(fastmath), forceinline=True)(function))
+
+    return declare
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Declares an operation written in LLVM's terms."""
+    return numba.extending.intrinsic(function)

@@ -1,0 +1,173 @@
+"""Activations: each writes its values and, where its inputs stood, its derivatives.
+
+Forwards leaves the derivative, computed from the same exponential as the value; so backwards is one product for all
+of them, and the derivative keeps its relative accuracy where 1 − σ or 1 − tanh² would have lost every digit. The
+arithmetic is float64 for float32 numbers too, and is rounded once.
+
+At a kink: relu′(0) = 0, leaky_relu′(0) = slope.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from fastimpl.elementary import exponential, exponential_and_less_one
+from fastimpl.jit import Kernel, inlined, kernel
+from fastimpl.memory import shifted
+from fastimpl.table import (
+    ADD_D_INPUT,
+    D_INPUT,
+    D_OUTPUT,
+    FACTOR,
+    INPUT,
+    OUTPUT,
+    ROWS,
+    SLOPE,
+    WIDTH,
+)
+
+
+@inlined()
+def _prepared(op: Any, work: Any, batch: int) -> tuple[int, Any, Any]:
+    """(count, a, s): where values go, and the inputs, lying where the derivatives go."""
+    count = batch * op[ROWS] * op[WIDTH]
+    a = shifted(work, op[OUTPUT])
+    s = shifted(work, op[SLOPE])
+    if op[INPUT] != op[SLOPE]:
+        z = shifted(work, op[INPUT])
+        for i in range(count):
+            s[i] = z[i]
+    return count, a, s
+
+
+@kernel()
+def sigmoid(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """σ(z) = 1 / (1 + e^−z); σ′(z) = e^−|z| / (1 + e^−|z|)²."""
+    count, a, s = _prepared(op, work, batch)
+    for i in range(count):
+        z = float(s[i])
+        e = exponential(-abs(z))
+        r = 1.0 / (1.0 + e)
+        a[i] = r if z >= 0.0 else e * r
+        s[i] = e * r * r
+    return 0.0
+
+
+@kernel()
+def tanh(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """Tanh: tanh |z| = (1 − e^−2|z|) / (1 + e^−2|z|); tanh′(z) = 4 e^−2|z| / (1 + e^−2|z|)²."""
+    count, a, s = _prepared(op, work, batch)
+    for i in range(count):
+        z = float(s[i])
+        e, less_one = exponential_and_less_one(-2.0 * abs(z))
+        r = 1.0 / (1.0 + e)
+        a[i] = math.copysign(less_one * r, z)
+        s[i] = 4.0 * e * r * r
+    return 0.0
+
+
+@kernel()
+def relu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """max(0, z); derivative 1 above 0, else 0. NaN stays NaN, so that divergence is seen."""
+    count, a, s = _prepared(op, work, batch)
+    for i in range(count):
+        z = float(s[i])
+        a[i] = 0.0 if z <= 0.0 else z
+        s[i] = 0.0 if z <= 0.0 else 1.0
+    return 0.0
+
+
+@kernel()
+def leaky_relu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """Z above 0, else slope · z; derivative 1 or slope."""
+    slope = hyper[FACTOR]
+    count, a, s = _prepared(op, work, batch)
+    for i in range(count):
+        z = float(s[i])
+        d = slope if z <= 0.0 else 1.0
+        a[i] = d * z
+        s[i] = d
+    return 0.0
+
+
+@kernel()
+def softplus(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """log(1 + e^z) = max(0, z) + log(1 + e^−|z|); its derivative is σ(z)."""
+    count, a, s = _prepared(op, work, batch)
+    for i in range(count):
+        z = float(s[i])
+        e = exponential(-abs(z))
+        r = 1.0 / (1.0 + e)
+        a[i] = (0.0 if z <= 0.0 else z) + math.log1p(e)
+        s[i] = r if z >= 0.0 else e * r
+    return 0.0
+
+
+@kernel()
+def elementwise_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """∂L/∂z = ∂L/∂a · a′(z), element by element."""
+    count = batch * op[ROWS] * op[WIDTH]
+    s = shifted(work, op[SLOPE])
+    da = shifted(work, op[D_OUTPUT])
+    dz = shifted(work, op[D_INPUT])
+    if op[D_INPUT] == op[D_OUTPUT]:
+        for i in range(count):
+            da[i] *= s[i]
+    elif op[ADD_D_INPUT] != 0:
+        for i in range(count):
+            dz[i] += da[i] * s[i]
+    else:
+        for i in range(count):
+            dz[i] = da[i] * s[i]
+    return 0.0
+
+
+@kernel()
+def softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """e^zᵢ / Σ e^zⱼ over each row, shifted by the row's largest, so that no power exceeds 1."""
+    width = op[WIDTH]
+    for row in range(batch * op[ROWS]):
+        z = shifted(work, op[INPUT] + row * width)
+        a = shifted(work, op[OUTPUT] + row * width)
+        largest = float(z[0])
+        for i in range(1, width):
+            largest = max(largest, float(z[i]))
+        total = 0.0
+        for i in range(width):
+            total += exponential(float(z[i]) - largest)
+        for i in range(width):
+            a[i] = exponential(float(z[i]) - largest) / total
+    return 0.0
+
+
+@kernel()
+def softmax_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """∂L/∂zᵢ = aᵢ (∂L/∂aᵢ − Σⱼ aⱼ ∂L/∂aⱼ) over each row."""
+    width = op[WIDTH]
+    for row in range(batch * op[ROWS]):
+        a = shifted(work, op[OUTPUT] + row * width)
+        da = shifted(work, op[D_OUTPUT] + row * width)
+        dz = shifted(work, op[D_INPUT] + row * width)
+        mean = 0.0
+        for j in range(width):
+            mean += float(a[j]) * float(da[j])
+        for i in range(width):
+            d = float(a[i]) * (float(da[i]) - mean)
+            if op[ADD_D_INPUT] != 0:
+                dz[i] += d
+            else:
+                dz[i] = d
+    return 0.0
+
+
+ACTIVATION_KERNELS: Final[dict[str, tuple[Kernel, Kernel] | None]] = {
+    "identity": None,
+    "sigmoid": (sigmoid, elementwise_backward),
+    "tanh": (tanh, elementwise_backward),
+    "relu": (relu, elementwise_backward),
+    "leaky_relu": (leaky_relu, elementwise_backward),
+    "softplus": (softplus, elementwise_backward),
+    "softmax": (softmax, softmax_backward),
+}
+"""Word of the vocabulary → kernels forwards and backwards. The identity is no step: its output is its input."""

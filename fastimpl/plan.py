@@ -1,0 +1,477 @@
+"""A network as a table: which kernels run in which order, over one flat parameter buffer and one flat workspace.
+
+This is Python and takes a millisecond or so; it compiles nothing. ``bind`` then gives the table a dtype and a batch
+size: offsets become numbers, kernels addresses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastimpl.blas import gemm_address
+from fastimpl.jit import Kernel
+from fastimpl.kernels.activations import ACTIVATION_KERNELS
+from fastimpl.kernels.batches import coefficients, gather, sgd
+from fastimpl.kernels.dense import BLAS_FROM, dense, dense_backward
+from fastimpl.kernels.losses import LOSS_KERNELS, upstream
+from fastimpl.kernels.merge import merge, merge_backward
+from fastimpl.kernels.penalties import PENALTY_KERNELS
+from fastimpl.table import (
+    ADD_D_BIAS,
+    ADD_D_INPUT,
+    ADD_D_WEIGHT,
+    ADD_OUTPUT,
+    BACKWARD,
+    BIAS,
+    COEFFICIENT,
+    COLUMN,
+    COLUMNS,
+    D_BIAS,
+    D_INPUT,
+    D_OUTPUT,
+    D_WEIGHT,
+    FACTOR,
+    FORWARD,
+    GEMM,
+    HYPER_COLUMNS,
+    INPUT,
+    NONE,
+    ORDER,
+    OUTPUT,
+    ROWS,
+    SLOPE,
+    SLOTS,
+    SOURCE,
+    START,
+    STOP,
+    TARGET,
+    UNITS,
+    WEIGHT,
+    WIDTH,
+)
+from gradproof.arrays import Floats
+from gradproof.layers import Activation, Branches, Dense, Layer, Residual, Shape
+from gradproof.network import Network
+from gradproof.vocabulary import ACTIVATIONS, Dtype
+
+Purpose = Literal["outputs", "gradients", "training"]
+"""What a plan leaves: outputs alone; all that a case asks for; or updated parameters, and nothing besides."""
+
+ALIGNMENT: Final = 16
+"""Numbers to which the start of every parameter and value is rounded up: 64 bytes of float32, a vector's width."""
+
+CACHE_LINE: Final = 64
+"""Bytes."""
+
+PROBABILITIES: Final = frozenset(kind for kernels in LOSS_KERNELS.values() for kind in kernels if kind)
+"""Activations that losses from probabilities know how to look behind."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The flat buffer of a network's parameters, with a named view of each.
+
+    The trained ones come first, those with a penalty before those without, then the frozen ones likewise: so an
+    update and a penalty each run over one or two ranges. Padding between parameters is 0 and stays 0.
+    """
+
+    offsets: Mapping[str, int]
+    shapes: Mapping[str, Shape]
+    size: int
+    trained: int
+    """Behind the last trained number."""
+    penalised: tuple[tuple[int, int], ...]
+    """Ranges that a penalty runs over: of trained parameters, of frozen ones."""
+
+    @classmethod
+    def of(cls, network: Network) -> Parameters:
+        """The layout for a network."""
+        groups = [
+            [n for n in network.parameter_shapes if (n in network.frozen, n in network.penalised) == kind]
+            for kind in ((False, True), (False, False), (True, True), (True, False))
+        ]
+        offsets: dict[str, int] = {}
+        ends = [0]
+        for group in groups:
+            end = ends[-1]
+            for name in group:
+                offsets[name] = end
+                end += _aligned(math.prod(network.parameter_shapes[name]))
+            ends.append(end)
+        return cls(
+            offsets=MappingProxyType(offsets),
+            shapes=network.parameter_shapes,
+            size=max(ends[-1], ALIGNMENT),
+            trained=ends[2],
+            penalised=((0, ends[1]), (ends[2], ends[3])),
+        )
+
+    def views(self, buffer: Floats) -> dict[str, Floats]:
+        """Each parameter in the buffer under its name: a view of its shape, not a copy."""
+        return {
+            name: buffer[start : start + math.prod(shape)].reshape(shape)
+            for name, shape, start in ((n, s, self.offsets[n]) for n, s in self.shapes.items())
+        }
+
+    def buffer(self, values: Mapping[str, npt.ArrayLike], dtype: Dtype) -> Floats:
+        """A new flat buffer that holds these parameters."""
+        flat = aligned_zeros(self.size, dtype)
+        for name, view in self.views(flat).items():
+            view[...] = values[name]
+        return flat
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: its kernels, its columns (workspace still counted in slots), its real parameter."""
+
+    forward: Kernel
+    backward: Kernel | None
+    cells: Mapping[int, int]
+    factor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network's table for one purpose, whatever the dtype and the batch.
+
+    rows: the ``feeds`` first ones feed a batch (see INPUTS_ROW and below), the next ones up to ``stop`` compute, the
+    rest updates. slots: numbers for each sample in each slot of the workspace. outputs, inputs_gradient: slots, NONE
+    where the purpose does not ask for them.
+    """
+
+    network: Network
+    parameters: Parameters
+    rows: tuple[Row, ...]
+    feeds: int
+    stop: int
+    slots: tuple[int, ...]
+    outputs: int
+    inputs_gradient: int
+
+
+INPUTS_ROW: Final = 0
+TARGETS_ROW: Final = 1
+COEFFICIENTS_ROW: Final = 2
+
+
+@dataclass
+class _Value:
+    """What steps write and others read: ``rows`` rows of ``width`` numbers for each sample, in a slot."""
+
+    rows: int
+    width: int
+    slot: int
+    needs_gradient: bool
+    """Whether anything that is asked for lies behind it."""
+    pieces: tuple[_Piece, ...] = ()
+    """Where it consists of probabilities: what they come from."""
+    kept: bool = False
+    """Whether its own step reads it once more on the way back, so that nobody may write over it."""
+    readers: int = 0
+    gradient: int = NONE
+    """Slot of ∂L/∂value, once a reader passes one back."""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Columns of a value that are the probabilities of ``logits`` by ``activation``."""
+
+    column: int
+    activation: str
+    logits: _Value
+
+
+@dataclass
+class _Step:
+    """A row of the network in the making."""
+
+    forward: Kernel
+    backward: Kernel | None
+    input: _Value
+    output: _Value
+    cells: dict[int, int] = field(default_factory=dict)
+    factor: float = 0.0
+    elementwise: bool = False
+    trained: dict[int, str] = field(default_factory=dict)
+    """Column of a trained parameter's gradient → the parameter."""
+
+
+_ADDING: Final = {D_WEIGHT: ADD_D_WEIGHT, D_BIAS: ADD_D_BIAS}
+
+
+class _Builder:
+    """Walks the tree forwards, step by step; then settles backwards who needs which gradient, and where it lies."""
+
+    def __init__(self, network: Network, purpose: Purpose) -> None:
+        self.network = network
+        self.purpose = purpose
+        self.parameters = Parameters.of(network)
+        self.slots: list[int] = []
+        self.steps: list[_Step] = []
+        self.losses: list[_Step] = []
+        self.shapes = {site.path: site.output_shape for site in network.sites}
+
+    def plan(self) -> Plan:
+        """The plan, from the network's inputs to the updates of its parameters."""
+        inputs = self.value(self.network.input_shape, self.purpose == "gradients")
+        output = self.chain(self.network.layers, inputs, "")
+        feeds = [Row(gather, None, {OUTPUT: inputs.slot, WIDTH: inputs.rows * inputs.width})]
+        if self.purpose != "outputs":
+            feeds += self.loss(output)
+        self.drop_unread(output)
+        self.place_derivatives()
+        if self.purpose != "outputs":
+            self.place_gradients()
+        body = [*self.penalties(), *(_row(step) for step in (*self.steps, *self.losses))]
+        updates = [Row(sgd, None, {START: 0, STOP: self.parameters.trained})] if self.purpose == "training" else []
+        return Plan(
+            network=self.network,
+            parameters=self.parameters,
+            rows=(*feeds, *body, *updates),
+            feeds=len(feeds),
+            stop=len(feeds) + len(body),
+            slots=tuple(self.slots),
+            outputs=NONE if self.purpose == "training" else output.slot,
+            inputs_gradient=inputs.gradient if self.purpose == "gradients" else NONE,
+        )
+
+    # Forwards: the tree becomes a list of steps.
+
+    def slot(self, size: int) -> int:
+        self.slots.append(size)
+        return len(self.slots) - 1
+
+    def value(self, shape: Shape, needs_gradient: bool) -> _Value:
+        rows = math.prod(shape[:-1])
+        return _Value(rows, shape[-1], self.slot(rows * shape[-1]), needs_gradient)
+
+    def chain(self, layers: tuple[Layer, ...], x: _Value, prefix: str) -> _Value:
+        for number, layer in enumerate(layers):
+            path = f"{prefix}{number}"
+            if isinstance(layer, Dense):
+                x = self.dense(layer, x, path)
+            elif isinstance(layer, Activation):
+                x = self.activation(layer, x, path)
+            else:
+                x = self.merged(layer, x, path)
+        return x
+
+    def dense(self, layer: Dense, x: _Value, path: str) -> _Value:
+        weight = self.network.parameter_at(f"{path}.weight")
+        names = {D_WEIGHT: weight}
+        cells = {WEIGHT: self.parameters.offsets[weight], BIAS: NONE}
+        if layer.bias:
+            names[D_BIAS] = self.network.parameter_at(f"{path}.bias")
+            cells[BIAS] = self.parameters.offsets[names[D_BIAS]]
+        trained = {column: name for column, name in names.items() if name not in self.network.frozen}
+        z = self.value(self.shapes[path], x.needs_gradient or bool(trained))
+        self.steps.append(_Step(dense, dense_backward, x, z, cells, trained=trained))
+        return z
+
+    def activation(self, layer: Activation, z: _Value, path: str) -> _Value:
+        kernels = ACTIVATION_KERNELS[layer.name]
+        if kernels is None:
+            return z
+        forward, backward = kernels
+        elementwise = ACTIVATIONS[layer.name].elementwise
+        a = self.value(self.shapes[path], z.needs_gradient)
+        a.kept = not elementwise
+        if layer.name in PROBABILITIES:
+            a.pieces = (_Piece(0, layer.name, z),)
+        factor = 0.0 if layer.parameter is None else layer.parameter
+        self.steps.append(_Step(forward, backward, z, a, factor=factor, elementwise=elementwise))
+        return a
+
+    def merged(self, layer: Residual | Branches, x: _Value, path: str) -> _Value:
+        """The sum or concatenation of chains; a residual connection is the sum of its input and its body."""
+        ends = [self.chain(body, x, f"{path}.{step}.") for step, body in layer.chains()]
+        concatenated = isinstance(layer, Branches) and layer.merge == "concat"
+        terms = [x, *ends] if isinstance(layer, Residual) else ends
+        y = self.value(self.shapes[path], any(term.needs_gradient for term in terms))
+        column = 0
+        pieces: list[_Piece] = []
+        for number, term in enumerate(terms):
+            added = 0 if concatenated or number == 0 else 1
+            self.steps.append(_Step(merge, merge_backward, term, y, {COLUMN: column, ADD_OUTPUT: added}))
+            if concatenated:
+                pieces += [_Piece(column + p.column, p.activation, p.logits) for p in term.pieces]
+                column += term.width
+        y.pieces = tuple(pieces)
+        return y
+
+    def loss(self, output: _Value) -> list[Row]:
+        """Adds the steps of the loss; returns the rows that feed its targets and coefficients."""
+        targets = self.slot(output.rows * output.width)
+        factors = self.slot(1)
+        loss = self.network.loss
+        kernels = {"": upstream} if loss is None else LOSS_KERNELS[loss.name]
+        pieces = (_Piece(0, "", output),) if "" in kernels else output.pieces
+        for piece in pieces:
+            cells = {COLUMN: piece.column, TARGET: targets, COEFFICIENT: factors}
+            self.losses.append(_Step(kernels[piece.activation], None, piece.logits, output, cells))
+        divisors = {"sum": 0, "batch_mean": 1, "element_mean": output.rows * output.width}
+        return [
+            Row(gather, None, {OUTPUT: targets, WIDTH: output.rows * output.width}),
+            Row(coefficients, None, {OUTPUT: factors, UNITS: 0 if loss is None else divisors[loss.reduction]}),
+        ]
+
+    def penalties(self) -> list[Row]:
+        """First of all, so that backwards they come last and add to gradients that are written by then."""
+        penalty = self.network.penalty
+        if penalty is None or self.purpose == "outputs":
+            return []
+        forward, backward = PENALTY_KERNELS[penalty.kind]
+        factor = penalty.strength / 2 if penalty.half else penalty.strength
+        return [
+            Row(forward, backward if stop <= self.parameters.trained else None, {START: start, STOP: stop}, factor)
+            for start, stop in self.parameters.penalised
+            if start < stop
+        ]
+
+    # Backwards: who reads what, who passes a gradient back, and to where.
+
+    def drop_unread(self, output: _Value) -> None:
+        """Drops what nobody reads: where training takes the loss from the logits, the last activation."""
+        asked = [] if self.purpose == "training" else [output]
+        read = {id(value) for value in (*asked, *(loss.input for loss in self.losses))}
+        kept: list[_Step] = []
+        for step in reversed(self.steps):
+            if id(step.output) in read:
+                read.add(id(step.input))
+                kept.append(step)
+        self.steps = kept[::-1]
+        for value in (*asked, *(step.input for step in (*self.steps, *self.losses))):
+            value.readers += 1
+
+    def place_derivatives(self) -> None:
+        """An elementwise step that alone reads its input writes its derivative over it."""
+        for step in self.steps:
+            if step.elementwise:
+                alone = _reads_alone(step)
+                step.cells[SLOPE] = step.input.slot if alone else self.slot(step.input.rows * step.input.width)
+
+    def place_gradients(self) -> None:
+        """Where two pass a gradient to one value, the second to run adds to the first."""
+        written: set[str] = set()
+        for loss in self.losses:
+            self.pass_back(loss)
+        for step in reversed(self.steps):
+            if step.output.gradient == NONE or not (step.input.needs_gradient or step.trained):
+                step.backward = None
+                continue
+            step.cells[D_OUTPUT] = step.output.gradient
+            if step.input.needs_gradient:
+                self.pass_back(step)
+            for column, name in step.trained.items():
+                step.cells[column] = self.parameters.offsets[name]
+                step.cells[_ADDING[column]] = int(name in written)
+                written.add(name)
+
+    def pass_back(self, step: _Step) -> None:
+        x = step.input
+        step.cells[ADD_D_INPUT] = int(x.gradient != NONE)
+        if x.gradient == NONE:
+            shared = step.elementwise and _reads_alone(step)
+            x.gradient = step.output.gradient if shared else self.slot(x.rows * x.width)
+        step.cells[D_INPUT] = x.gradient
+
+
+def _reads_alone(step: _Step) -> bool:
+    return step.input.readers == 1 and not step.input.kept
+
+
+def _row(step: _Step) -> Row:
+    cells = {
+        ROWS: step.input.rows,
+        WIDTH: step.input.width,
+        UNITS: step.output.width,
+        INPUT: step.input.slot,
+        OUTPUT: step.output.slot,
+    }
+    return Row(step.forward, step.backward, cells | step.cells, step.factor)
+
+
+def _aligned(count: int) -> int:
+    return -(-count // ALIGNMENT) * ALIGNMENT
+
+
+@lru_cache(maxsize=128)
+def plan(network: Network, purpose: Purpose) -> Plan:
+    """The table of a network for this purpose."""
+    return _Builder(network, purpose).plan()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A plan for one dtype and at most ``capacity`` samples at a time: the table as the walkers read it.
+
+    ops (rows, columns) and hyper (rows, real columns) are the table; work and dtheta the buffers that it refers to.
+    """
+
+    plan: Plan
+    dtype: Dtype
+    capacity: int
+    ops: npt.NDArray[np.int64]
+    hyper: npt.NDArray[np.float64]
+    work: Floats
+    dtheta: Floats
+    offsets: tuple[int, ...]
+    """Where in the workspace each slot starts."""
+
+    def feed(self, row: int, data: Floats | None, order: npt.NDArray[np.int64]) -> None:
+        """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive."""
+        self.ops[row, SOURCE] = 0 if data is None else data.ctypes.data
+        self.ops[row, ORDER] = order.ctypes.data
+
+    def read(self, slot: int, shape: tuple[int, ...]) -> Floats:
+        """A copy of the first numbers of a slot, in this shape."""
+        start = self.offsets[slot]
+        return self.work[start : start + math.prod(shape)].reshape(shape).copy()
+
+
+def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
+    """The program of a plan for this dtype and batch size. Compiles the kernels that no program has needed yet."""
+    ends = np.cumsum([0, *(_aligned(size * capacity) for size in plan.slots)])
+    offsets = tuple(int(end) for end in ends[:-1])
+    ops = np.full((len(plan.rows), COLUMNS), NONE, dtype=np.int64)
+    ops[:, [BACKWARD, GEMM, SOURCE, START, *_ADD_COLUMNS, COLUMN]] = 0
+    hyper = np.zeros((len(plan.rows), HYPER_COLUMNS))
+    for number, row in enumerate(plan.rows):
+        for column, cell in row.cells.items():
+            ops[number, column] = offsets[cell] if column in SLOTS and cell != NONE else cell
+        ops[number, FORWARD] = row.forward.address(dtype)
+        if row.backward is not None:
+            ops[number, BACKWARD] = row.backward.address(dtype)
+        if row.forward is dense and capacity * row.cells[WIDTH] * row.cells[UNITS] >= BLAS_FROM:
+            ops[number, GEMM] = gemm_address(dtype)
+        hyper[number, FACTOR] = row.factor
+    return Program(
+        plan=plan,
+        dtype=dtype,
+        capacity=capacity,
+        ops=ops,
+        hyper=hyper,
+        work=aligned_zeros(int(ends[-1]), dtype),
+        dtheta=aligned_zeros(plan.parameters.size, dtype),
+        offsets=offsets,
+    )
+
+
+_ADD_COLUMNS: Final = (ADD_OUTPUT, ADD_D_INPUT, ADD_D_WEIGHT, ADD_D_BIAS)
+
+
+def aligned_zeros(size: int, dtype: Dtype) -> Floats:
+    """A buffer of zeros that starts on a cache line, so that vectors do not straddle two."""
+    itemsize = np.dtype(dtype).itemsize
+    spare = np.zeros(size * itemsize + CACHE_LINE, dtype=np.uint8)
+    start = -spare.ctypes.data % CACHE_LINE
+    return spare[start : start + size * itemsize].view(dtype)

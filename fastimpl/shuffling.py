@@ -1,0 +1,87 @@
+"""The order of the samples in an epoch: a function of the number of samples, the seed and the epoch alone.
+
+The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): its state
+advances by a constant and its output is a bijective mix of the state. An epoch's first state is
+mix(mix(seed) + (epoch + 1) · constant), so every epoch has a stream of its own. The order is Fisher and Yates's
+shuffle of 0 … n − 1, from the last place down; each draw below a bound takes the upper 32 bits of a number by
+Lemire's method ("Fast random integer generation in an interval", 2019), which rejects what would make it uneven.
+All of it is integer arithmetic modulo 2^64, the same on every machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastimpl.jit import inlined, walker
+from fastimpl.memory import integers_at
+from gradproof.errors import ArgumentError
+
+MOST_SAMPLES = 2**32 - 1
+MOST_SEED = 2**64 - 1
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_LOW = np.uint64(0xFFFFFFFF)
+_S27, _S30, _S31, _S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
+_ONE = np.uint64(1)
+
+
+@inlined()
+def _mix(state: Any) -> Any:
+    z = (state ^ (state >> _S30)) * _MIX_1
+    z = (z ^ (z >> _S27)) * _MIX_2
+    return z ^ (z >> _S31)
+
+
+@inlined()
+def shuffle(order: Any, samples: int, seed: Any, epoch: int) -> None:
+    """Writes the epoch's order into ``order``."""
+    for i in range(samples):
+        order[i] = i
+    state = _mix(_mix(seed) + (np.uint64(epoch) + _ONE) * _STEP)
+    for last in range(samples - 1, 0, -1):
+        bound = np.uint64(last + 1)
+        while True:
+            state += _STEP
+            product = (_mix(state) >> _S32) * bound
+            low = product & _LOW
+            # The division is needed only where the draw may be one of those that make it uneven.
+            if low >= bound or low >= (_LOW + _ONE - bound) % bound:
+                break
+        place = np.int64(product >> _S32)
+        order[last], order[place] = order[place], order[last]
+
+
+@walker("void(int64, int64, uint64, int64)")
+def _write_order(order: int, samples: int, seed: Any, epoch: int) -> None:
+    shuffle(integers_at(order), samples, seed, epoch)
+
+
+def permutation(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """The order in which ``train`` visits the samples in an epoch, counted from 0.
+
+    Raises ArgumentError unless 0 ≤ samples < 2^32, 0 ≤ seed < 2^64 and 0 ≤ epoch < 2^63.
+    """
+    for argument, value, most in (
+        ("samples", samples, MOST_SAMPLES),
+        ("seed", seed, MOST_SEED),
+        ("epoch", epoch, 2**63 - 1),
+    ):
+        whole(argument, value, 0, most)
+    order = np.empty(samples, dtype=np.int64)
+    _write_order(order.ctypes.data, int(samples), np.uint64(seed), int(epoch))
+    return order
+
+
+def whole(argument: str, value: object, least: int, most: int | None = None) -> int:
+    """An argument that must be a whole number in a range. Raises ArgumentError where it is none."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        number = int(value)
+        if number >= least and (most is None or number <= most):
+            return number
+    expected = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+    raise ArgumentError(argument, expected, value)
