@@ -60,7 +60,6 @@ def _keep_case(record: CheckRecord, failure: Failure, home: Path) -> Failure:
     file = home / CASES / f"{failure.case_id}.json"
     command = f"gradproof replay {failure.case_id}"
     if _target_of(file) in (None, record.target):
-        case = Case.from_data(failure.case)
         kept = CaseRecord(
             record.target, failure.verdict, failure.summary, failure.case_id, failure.case, record.gradproof
         )
