@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import numpy as np
 import sympy
 from flint import arb, fmpq
 from sympy import Function, Symbol
 from sympy.core.function import ArgumentIndexError
 
-from refimpl.functions import derivative
+from refimpl.arithmetic import ObjectArithmetic, Values, entrywise
+from refimpl.functions import Z, derivative
 
 NAMED = {"sigmoid": r"\sigma", "tanh": r"\tanh", "softplus": r"\operatorname{softplus}"}
 """Elementwise functions that have a name of their own in formulas, and that name in LaTeX."""
@@ -81,6 +85,10 @@ class Step(Function):  # type: ignore[misc]
         return rf"\theta_{{{kappa}}}\left({z}\right)"
 
 
+PLAIN_DENOMINATOR = 1000
+"""Rationals up to this denominator are written as fractions; other float64 numbers by their shortest decimal."""
+
+
 @cache
 def named(function: str, order: int) -> Any:
     """A derivative of an elementwise function as an undefined function of SymPy: ``sigmoid'(z)``, σ'(z)."""
@@ -94,9 +102,68 @@ def named(function: str, order: int) -> Any:
 
 def applied(function: str, order: int, *, keep_names: bool) -> Any:
     """A derivative of an elementwise function as an expression in ``refimpl.functions.Z``."""
-    from refimpl.functions import Z
-
     return named(function, order)(Z) if keep_names and function in NAMED else derivative(function, order)
+
+
+class ExpressionArithmetic(ObjectArithmetic):
+    """SymPy expressions. Sums and products are formed at once, not term by term.
+
+    constants: the exact values of the symbols that stand for decimals. choices: the κ of every step, in order.
+    """
+
+    def __init__(self, *, keep_names: bool = False) -> None:
+        self.keep_names = keep_names
+        self.constants: dict[Any, Fraction] = {}
+        self.choices: list[Any] = []
+
+    def number(self, value: Fraction) -> Any:
+        if value.denominator > PLAIN_DENOMINATOR and Fraction(float(value)) == value:
+            text = repr(float(value))
+            mantissa, _, exponent = text.partition("e")
+            symbol = Entry(text, rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text)
+            self.constants[symbol] = value
+            return symbol
+        return sympy.Rational(value.numerator, value.denominator)
+
+    def function_one(self, name: str, x: Any) -> Any:
+        return getattr(sympy, name)(x)
+
+    def apply(self, function: str, order: int, x: Values) -> Values:
+        expression = applied(function, order, keep_names=self.keep_names)
+        return entrywise(lambda entry: expression.xreplace({Z: entry}), x)
+
+    def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        if below == -1 and above == 1:
+            return sympy.Abs(x)
+        low = self.number(below)
+        return low * x + (self.number(above) - low) * Ramp(x)
+
+    def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        low = self.number(below)
+        if below == above:
+            return low
+        name = f"kappa{len(self.choices)}"
+        self.choices.append(Entry(name, rf"\kappa_{{{len(self.choices)}}}"))
+        return low + (self.number(above) - low) * Step(x, self.choices[-1])
+
+    def anchor(self, x: Values) -> Values:
+        return self.full(x.shape, 0)
+
+    def matmul(self, a: Values, b: Values) -> Values:
+        result = np.empty((a.shape[0], b.shape[1]), dtype=object)
+        columns = b.T.tolist()
+        for i, row in enumerate(a.tolist()):
+            for j, column in enumerate(columns):
+                result[i, j] = sympy.Add(*[u * v for u, v in zip(row, column, strict=True)])
+        return result
+
+    def total(self, x: Values, axes: tuple[int, ...]) -> Values:
+        kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+        shape = tuple(x.shape[axis] for axis in kept)
+        rows = x.transpose(*kept, *axes).reshape(math.prod(shape), -1)
+        result = np.empty(shape, dtype=object)
+        result.reshape(-1)[:] = [sympy.Add(*row) for row in rows.tolist()]
+        return result
 
 
 class Balls:
@@ -145,6 +212,8 @@ class Balls:
                 return operands[0].tanh()
             case sympy.Abs():
                 return abs(operands[0])
+            case sympy.sign():
+                return 2 * self._step(expression.args[0], expression) - 1
             case Ramp():
                 return operands[0].max(arb(0))
             case _:
@@ -157,7 +226,7 @@ class Balls:
         if argument < 0:
             return arb(0)
         self.kinks.add(kappa)
-        self.untold += not argument == 0
+        self.untold += 0 if argument == 0 else 1  # a ball is != 0 only where it excludes 0
         return arb(0).union(arb(1))
 
 

@@ -22,33 +22,28 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import sympy
-from flint import arb, fmpq
 
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.layers import Activation, Dense, Shape
 from gradproof.network import Network
-from refimpl.arithmetic import ObjectArithmetic, Values, entrywise, evaluate
-from refimpl.balls import exact_balls, precision
-from refimpl.enclosure import MOST_BITS, SIGN_BITS, PrecisionError
-from refimpl.expressions import Balls, Entry, Ramp, Step, applied, symbols_of
-from refimpl.functions import Z
+from refimpl.arithmetic import Values, entrywise, evaluate
+from refimpl.expressions import Entry, ExpressionArithmetic, symbols_of
 from refimpl.language import Apply, Leaf, MatMul, Node, Scale, gradients, ordered
-from refimpl.program import SAMPLE_WEIGHTS, TARGETS, UPSTREAM, X, leaf_values, program
+from refimpl.program import SAMPLE_WEIGHTS, TARGETS, UPSTREAM, X, program
+
+if TYPE_CHECKING:
+    from refimpl.exact import Numbers
 
 MOST_TERMS = 200_000
 """Products and entries that a symbolic program may have: some ten seconds and a gigabyte."""
-
-PLAIN_DENOMINATOR = 1000
-"""Rationals up to this denominator are written as fractions; other float64 numbers by their shortest decimal."""
 
 
 @dataclass(frozen=True)
@@ -64,67 +59,6 @@ class Assignment:
     def latex(self) -> str:
         """This assignment in LaTeX."""
         return f"{sympy.latex(self.symbol)} = {sympy.latex(self.expression)}"
-
-
-class ExpressionArithmetic(ObjectArithmetic):
-    """SymPy expressions. Sums and products are formed at once, not term by term.
-
-    constants: the exact values of the symbols that stand for decimals. choices: the κ of every step, in order.
-    """
-
-    def __init__(self, *, keep_names: bool = False) -> None:
-        self.keep_names = keep_names
-        self.constants: dict[Any, Fraction] = {}
-        self.choices: list[Any] = []
-
-    def number(self, value: Fraction) -> Any:
-        if value.denominator > PLAIN_DENOMINATOR and Fraction(float(value)) == value:
-            text = repr(float(value))
-            mantissa, _, exponent = text.partition("e")
-            symbol = Entry(text, rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text)
-            self.constants[symbol] = value
-            return symbol
-        return sympy.Rational(value.numerator, value.denominator)
-
-    def function_one(self, name: str, x: Any) -> Any:
-        return getattr(sympy, name)(x)
-
-    def apply(self, function: str, order: int, x: Values) -> Values:
-        expression = applied(function, order, keep_names=self.keep_names)
-        return entrywise(lambda entry: expression.xreplace({Z: entry}), x)
-
-    def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
-        if (below, above) == (-1, 1):
-            return sympy.Abs(x)
-        low = self.number(below)
-        return low * x + (self.number(above) - low) * Ramp(x)
-
-    def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
-        low = self.number(below)
-        if below == above:
-            return low
-        name = f"kappa{len(self.choices)}"
-        self.choices.append(Entry(name, rf"\kappa_{{{len(self.choices)}}}"))
-        return low + (self.number(above) - low) * Step(x, self.choices[-1])
-
-    def anchor(self, x: Values) -> Values:
-        return self.full(x.shape, 0)
-
-    def matmul(self, a: Values, b: Values) -> Values:
-        result = np.empty((a.shape[0], b.shape[1]), dtype=object)
-        columns = b.T.tolist()
-        for i, row in enumerate(a.tolist()):
-            for j, column in enumerate(columns):
-                result[i, j] = sympy.Add(*[u * v for u, v in zip(row, column, strict=True)])
-        return result
-
-    def total(self, x: Values, axes: tuple[int, ...]) -> Values:
-        kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
-        shape = tuple(x.shape[axis] for axis in kept)
-        rows = x.transpose(*kept, *axes).reshape(math.prod(shape), -1)
-        result = np.empty(shape, dtype=object)
-        result.reshape(-1)[:] = [sympy.Add(*row) for row in rows.tolist()]
-        return result
 
 
 def parameter_symbols(name: str, shape: Shape) -> Values:
@@ -168,6 +102,8 @@ class Symbolic:
     batch: int
     weighted: bool
     """Whether cases bring sample weights."""
+    functions: bool
+    """Whether activations stay functions, σ(z), in the formulas."""
     program: tuple[Assignment, ...]
     """The straight-line program: forward, backward, gradients."""
     leaves: Mapping[str, Values]
@@ -208,9 +144,7 @@ class Symbolic:
     def symbol(self, name: str, index: tuple[int, ...] = ()) -> Any:
         """The symbol of one entry. Raises ArgumentError for an index that the quantity does not have."""
         symbols = self.symbols(name)
-        if len(index) != symbols.ndim or not all(
-            0 <= i < size for i, size in zip(index, symbols.shape, strict=True)
-        ):
+        if len(index) != symbols.ndim or not all(0 <= i < size for i, size in zip(index, symbols.shape, strict=True)):
             raise ArgumentError("index", f"an index of shape {symbols.shape} for {name}", index)
         return symbols[index]
 
@@ -265,108 +199,9 @@ class Symbolic:
         precision; entries that a kink reaches are sets, for which precision does not rise.
         Raises ArgumentError for a case of another network, batch size or use of sample weights.
         """
-        for argument, expected, got in (
-            ("case.network", self.network, case.network),
-            ("case.batch", self.batch, case.batch),
-            ("case.sample_weights", self.weighted, case.sample_weights is not None),
-        ):
-            if expected != got:
-                raise ArgumentError(argument, str(expected), str(got))
-        if digits < 1:
-            raise ArgumentError("digits", "at least 1", digits)
-        needed = math.ceil(digits * math.log2(10)) + 2
-        most = max(MOST_BITS, 2 * needed)
-        bits = max(64, needed + 32)
-        while True:
-            found = _evaluated(self, case, bits)
-            if bits >= most or not found.untold(SIGN_BITS) and found.accurate(needed):
-                return Numbers(self, case, digits, found)
-            bits *= 2
+        from refimpl.exact import numbers
 
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """One evaluation of a program at a precision: balls by quantity, and which entries depend on a choice at a kink."""
-
-    bits: int
-    undecided: int
-    balls: Mapping[str, Values]
-    sets: Mapping[str, npt.NDArray[np.bool_]]
-
-    def untold(self, limit: int) -> bool:
-        """Whether a step's argument could neither be told from 0 nor is exactly 0, below a limit of bits."""
-        return self.undecided > 0 and self.bits < limit
-
-    def accurate(self, bits: int) -> bool:
-        """Whether every entry that is no set is known to this relative accuracy."""
-        return all(
-            in_set or ball.rel_accuracy_bits() >= bits
-            for name, array in self.balls.items()
-            for ball, in_set in zip(array.reshape(-1), self.sets[name].reshape(-1), strict=True)
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Numbers:
-    """The exact numbers of a case, by the symbolic program."""
-
-    symbolic: Symbolic
-    case: Case
-    digits: int
-    _found: Evaluation
-
-    def balls(self, name: str) -> Values:
-        """A quantity as an object array of ``flint.arb``."""
-        return self._found.balls[name]
-
-    def sets(self, name: str) -> npt.NDArray[np.bool_]:
-        """Where the formula holds a choice at a kink that is met, so that the ball encloses a set."""
-        return self._found.sets[name]
-
-    def decimal(self, name: str, index: tuple[int, ...] = ()) -> str:
-        """An entry to ``digits`` digits, the last one ±1; for a set, and where precision did not suffice, its ball."""
-        ball = self._found.balls[name][index]
-        needed = math.ceil(self.digits * math.log2(10)) + 2
-        with precision(max(self._found.bits, needed)):
-            if self._found.sets[name][index] and ball.rad() > 0:
-                low, high = (end.str(self.digits, radius=False) for end in (ball.lower(), ball.upper()))
-                return f"[{low}, {high}]"
-            return str(ball.str(self.digits, radius=ball.rel_accuracy_bits() < needed))
-
-    def nearest(self, name: str) -> npt.NDArray[np.float64]:
-        """Each number correctly rounded to float64, ties to even; raises PrecisionError where it is a set or untold."""
-        found = self._found
-        while True:
-            with precision(found.bits):
-                ends = [(float(b.lower()), float(b.upper())) for b in found.balls[name].reshape(-1)]
-            if all(low == high for low, high in ends):
-                return np.array([low for low, _ in ends]).reshape(found.balls[name].shape)
-            if np.any(found.sets[name]):
-                raise PrecisionError(f"{name}: a kink makes a set of at least one entry, which has no nearest float64")
-            if found.bits >= MOST_BITS:
-                raise PrecisionError(f"{name}: {found.bits} bits do not decide the rounding of every entry")
-            found = _evaluated(self.symbolic, self.case, 2 * found.bits)
-
-
-def _evaluated(view: Symbolic, case: Case, bits: int) -> Evaluation:
-    values = leaf_values(case)
-    reached: set[Any] = set()
-    with precision(bits):
-        balls = Balls({symbol: arb(fmpq(v.numerator, v.denominator)) for symbol, v in view.constants.items()})
-        for name, symbols in view.leaves.items():
-            balls.symbols.update(zip(symbols.reshape(-1), exact_balls(values[name]).reshape(-1), strict=True))
-        for assignment in view.program:
-            met = len(balls.kinks)
-            balls.symbols[assignment.symbol] = balls.ball(assignment.expression)
-            if len(balls.kinks) > met or not reached.isdisjoint(symbols_of(assignment.expression)):
-                reached.add(assignment.symbol)
-    quantities = view._quantities.items()
-    return Evaluation(
-        bits,
-        balls.untold,
-        {name: entrywise(balls.ball, symbols) for name, symbols in quantities},
-        {name: entrywise(reached.__contains__, symbols).astype(bool) for name, symbols in quantities},
-    )
+        return numbers(self, case, digits)
 
 
 @lru_cache(maxsize=32)
@@ -390,17 +225,20 @@ def symbolic(network: Network, batch: int = 1, *, weighted: bool = False, functi
     if terms > MOST_TERMS:
         raise ArgumentError("network", f"a program of at most {MOST_TERMS} terms (see refimpl.enclosure)", terms)
     builder = _Builder(network, leaf_symbols(network, computation.leaves), keep_names=functions)
+    builder.name(loss, lambda _: Entry("L", "L"))
     for path, node in layers.items():
-        builder.name(node, _layer_letter(network, path), path)
-        builder.name(deltas[f"delta {path}"], f"d{_layer_letter(network, path)}", path)
+        letter = _layer_letter(network, path)
+        builder.name(node, partial(_neuron, letter, path, node.shape))
+        builder.name(deltas[f"delta {path}"], partial(_neuron, f"d{letter}", path, node.shape))
     builder.run(order)
-    quantities = {LOSS: builder.result(loss, LOSS), OUTPUTS: builder.values[id(outputs)]}
-    quantities |= {name: builder.result(deltas[name], name) for name in wanted}
+    quantities = {LOSS: builder.values[id(loss)], OUTPUTS: builder.values[id(outputs)]}
+    quantities |= {name: builder.gradient(deltas[name], name) for name in wanted}
     constants = dict(builder.arithmetic.constants)
     return Symbolic(
         network,
         batch,
         weighted,
+        functions,
         tuple(builder.program),
         MappingProxyType(builder.leaves),
         MappingProxyType(constants),
@@ -420,25 +258,25 @@ class _Builder:
             self.arithmetic.constants[self.strength[0]] = self.strength[2]
         self.program: list[Assignment] = []
         self.values: dict[int, Values] = {}
-        self._names: dict[int, tuple[str, str]] = {}
+        self._names: dict[int, Callable[[tuple[int, ...]], Entry]] = {}
         self._shared: dict[Any, Any] = {}
 
-    def name(self, node: Node, letter: str, path: str) -> None:
-        """Has the entries of a node called by a letter and a layer's path; the first name given to a node stays."""
-        self._names.setdefault(id(node), (letter, path))
+    def name(self, node: Node, symbol: Callable[[tuple[int, ...]], Entry]) -> None:
+        """Has a symbol assigned to each entry of a node, by its index; the first name given to a node stays."""
+        self._names.setdefault(id(node), symbol)
 
     def run(self, order: tuple[Node, ...]) -> None:
+        """Evaluates every node."""
         for node in order:
             values = self._evaluated(node)
             match node.primitive:
                 case Leaf():
                     pass
                 case _ if id(node) in self._names:
-                    letter, path = self._names[id(node)]
-                    values = self._assigned(values, lambda index, a=letter, p=path: _neuron(a, p, index, node.shape))
+                    values = self._assigned(values, self._names[id(node)])
                 case Apply(_, 1) if node.note.startswith("derivative of layer "):
                     path = _path_in(node.note.removeprefix("derivative of "))
-                    values = self._assigned(values, lambda index, p=path: _neuron("a'", p, index, node.shape))
+                    values = self._assigned(values, partial(_neuron, "a'", path, node.shape))
                 case Apply("exp", _):
                     values = entrywise(self._subexpression, values)
             self.values[id(node)] = values
@@ -449,11 +287,8 @@ class _Builder:
             return np.asarray(operands[0] * self.strength[1], dtype=object)
         return evaluate(node, self.arithmetic, operands, self.leaves)
 
-    def result(self, node: Node, name: str) -> Values:
-        """Assigns a quantity's entries."""
-        if name == LOSS:
-            return self._assigned(self.values[id(node)], lambda _: Entry("L", "L"))
-        path, _, role = name.rpartition(".")
+    def gradient(self, node: Node, name: str) -> Values:
+        """Assigns a gradient's entries."""
         symbols = batch_symbols(X, node.shape) if name == INPUTS else parameter_symbols(name, node.shape)
         return self._assigned(self.values[id(node)], lambda index: _partial(symbols[index]))
 
@@ -512,14 +347,14 @@ def _entry(text: str, tex: str, path: str, index: tuple[int, ...]) -> Entry:
     numbers = ",".join(map(str, index))
     places = ".".join(step if step.isdigit() else rf"\mathrm{{{step}}}" for step in path.split(".")) if path else ""
     upper = f"^{{({places})}}" if places else ""
-    letter, _, prime = text.partition("'")
+    letter, prime, _ = text.partition("'")
     return Entry(
-        f"{letter}{path}" + ("'" if text.endswith("'") else "") + (f"[{numbers}]" if index else ""),
+        f"{letter}{path}{prime}" + (f"[{numbers}]" if index else ""),
         tex + upper + (f"_{{{numbers}}}" if index else ""),
     )
 
 
-def _neuron(letter: str, path: str, index: tuple[int, ...], shape: Shape) -> Entry:
+def _neuron(letter: str, path: str, shape: Shape, index: tuple[int, ...]) -> Entry:
     """A neuron's value, slope or ∂L/∂ in its sample."""
     tex = r"\dot{a}" if letter == "a'" else r"\delta" if letter.startswith("d") else letter
     return _entry(letter, tex, path, _without_one(index, shape))
