@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$]")
+_STARTS_A_BLOCK = re.compile(r"\A(?:[-+=]|[0-9]{1,9}[.)](?=\s|\Z))", re.ASCII)
 _ENTITIES = {char: f"&#{ord(char)};" for char in "&<>@#`|*_[]\\~$"}
 _PLAIN_CODE = re.compile(r"[^`|\n\\]+")
 
@@ -19,8 +20,9 @@ def escape(value: object) -> Markdown:
     """Text in the flow of a paragraph or in a table's cell, on one line; what is Markdown already stays."""
     if isinstance(value, Markdown):
         return value
-    text = str(value).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _SPECIAL.sub(lambda match: "\\" + match.group(), text)
+    text = _STARTS_A_BLOCK.sub(lambda match: f"{match.group()[:-1]}\\{match.group()[-1]}", text)
     # Bare addresses, @names and #numbers become links or notify people where a report is pasted into a discussion.
     for active, inert in (("#", "&#35;"), ("@", "&#64;"), ("://", "&#58;//"), ("www.", "www&#46;")):
         text = text.replace(active, inert)
