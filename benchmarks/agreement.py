@@ -39,7 +39,7 @@ def refuse_wrong_step(trainer: Trainer, task: Task) -> None:
     exact, allowed = enclosure(task.case), allowance(task.case)
     roundoff = float(np.finfo(task.case.dtype).eps) / 2
     gamma = (task.batch + 2) * roundoff / (1 - (task.batch + 2) * roundoff)
-    trainer.epoch()
+    trainer.run(1)
     after = trainer.parameters()
     for name in task.case.network.trainable:
         before = np.asarray(task.case.parameters[name], dtype=np.float64)
@@ -47,7 +47,8 @@ def refuse_wrong_step(trainer: Trainer, task: Task) -> None:
         implied = (before - later) / task.rate
         bound = 3 * allowed.rigorous[name] + (gamma * np.abs(before) + roundoff * np.abs(later)) / task.rate
         bound += np.finfo(np.float64).eps * np.abs(implied)
-        excess = exact.distance(name, implied) - bound
+        with np.errstate(invalid="ignore"):  # inf - inf: a step that is not finite, refused below
+            excess = exact.distance(name, implied) - bound
         if np.any(~(excess <= 0)):
             worst = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
             index = tuple(int(i) for i in np.unravel_index(worst, excess.shape))

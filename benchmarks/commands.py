@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -25,10 +26,16 @@ def gradproof_command(*arguments: str, scripts: str | Path | None = None) -> lis
     return [str(Path(scripts or sysconfig.get_path("scripts")) / name), *arguments]
 
 
-def run(command: Sequence[str], expected: int = 0, folder: Path = CHECKOUT) -> tuple[float, str]:
-    """Seconds and standard output of a command. Raises CommandError where it ends with another exit code."""
+def run(
+    command: Sequence[str], expected: int = 0, folder: Path = CHECKOUT, settings: Mapping[str, str] | None = None
+) -> tuple[float, str]:
+    """Seconds and standard output of a command, with ``settings`` added to its environment.
+
+    Raises CommandError where it ends with another exit code than expected.
+    """
+    environment = {**os.environ, **(settings or {})}
     start = perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
     seconds = perf_counter() - start
     if done.returncode != expected:
         last_words = (done.stderr.strip() or done.stdout.strip())[-2000:]

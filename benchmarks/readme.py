@@ -26,6 +26,17 @@ class ReadmeError(GradproofError):
     """The README has no place for what is to be written."""
 
 
+def setup_command(name: str) -> str:
+    """The command that the README prints below the comment ``<!-- setup: NAME -->``.
+
+    Raises ReadmeError where it prints none.
+    """
+    found = re.search(rf"<!-- setup: {name} -->\n```sh\n(.+)\n```", README.read_text(encoding="utf-8"))
+    if found is None:
+        raise ReadmeError(f"README.md: expected a command below <!-- setup: {name} -->, found none")
+    return found[1]
+
+
 def screen() -> str:
     """What a terminal shows of the check of the wrong example."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False)

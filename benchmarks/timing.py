@@ -22,7 +22,7 @@ from benchmarks.tasks import Task, task
 from gradproof.errors import GradproofError
 
 ROUNDS: Final = 15
-TURN: Final = 0.05
+TURN: Final = 0.1
 """Seconds that one peer runs at a stretch: far above what reading the clock costs."""
 
 
@@ -59,7 +59,10 @@ def time_steps(names: Sequence[str], progress: Callable[[str], None]) -> dict[st
 
 
 def time_task(what: Task) -> StepTimes:
-    """The times of one task in this process: each round gives every peer one turn of ``TURN`` seconds."""
+    """The times of one task in this process: each round gives every peer one turn of about ``TURN`` seconds.
+
+    What a call takes for no epochs at all is measured in the same turn and taken off: a whole training pays it once.
+    """
     trainers: dict[str, Trainer] = {}
     refused: dict[str, str] = {}
     for peer in peers().values():
@@ -76,20 +79,19 @@ def time_task(what: Task) -> StepTimes:
     rounds: dict[str, list[float]] = {name: [] for name in trainers}
     for _ in range(ROUNDS):
         for name, trainer in trainers.items():
-            seconds = _seconds(trainer, epochs[name])
+            seconds = _seconds(trainer, epochs[name]) - _seconds(trainer, 0)
             rounds[name].append(1e6 * seconds / (epochs[name] * what.steps))
     return StepTimes(what.name, {name: median(times) for name, times in rounds.items()}, refused, blas_kernels())
 
 
 def _epochs_a_turn(trainer: Trainer) -> int:
-    _seconds(trainer, 1)  # compiles
-    return max(1, round(TURN / _seconds(trainer, 1)))
+    trainer.run(1)  # compiles
+    return max(1, round(TURN / (_seconds(trainer, 1) - _seconds(trainer, 0))))
 
 
 def _seconds(trainer: Trainer, epochs: int) -> float:
     start = perf_counter()
-    for _ in range(epochs):
-        trainer.epoch()
+    trainer.run(epochs)
     return perf_counter() - start
 
 

@@ -20,10 +20,11 @@ from benchmarks.tasks import Task
 class Trainer(Protocol):
     """A network being trained on a task's data; made anew, it holds the task's initial parameters."""
 
-    def epoch(self) -> None:
-        """Visits every sample once, in an order shuffled anew, and returns when the last update is done.
+    def run(self, epochs: int) -> None:
+        """Goes on for so many epochs and returns when the last update is done; for 0 does what else a call does.
 
-        A step gathers its samples, goes forward and backward, and updates the parameters.
+        An epoch visits every sample once, in an order shuffled anew. A step gathers its samples, goes forward and
+        backward, and updates the parameters.
         """
 
     def parameters(self) -> Mapping[str, npt.ArrayLike]:
@@ -35,7 +36,7 @@ class Peer:
     """An implementation that can train a task.
 
     package: what has to be installed, by the name it is imported by. what: in words, how it is used here.
-    trainer: compiles and warms up nothing that a first epoch would not; imports the package when called.
+    trainer: makes one; imports the package when called.
     """
 
     name: str

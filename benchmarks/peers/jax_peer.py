@@ -52,10 +52,11 @@ class JaxTrainer:
             self._inputs, self._targets = jnp.array(task.case.inputs), jnp.array(task.case.targets)
             self._key = jax.random.key(0)
 
-    def epoch(self) -> None:
-        """One shuffled pass over the data."""
+    def run(self, epochs: int) -> None:
+        """Shuffled passes over the data, waited for at the end alone."""
         with self._jax.enable_x64(self._wide):
-            self._parameters, self._key = self._epoch(self._parameters, self._key, self._inputs, self._targets)
+            for _ in range(epochs):
+                self._parameters, self._key = self._epoch(self._parameters, self._key, self._inputs, self._targets)
             self._jax.block_until_ready(self._parameters)
 
     def parameters(self) -> Mapping[str, npt.ArrayLike]:

@@ -26,12 +26,13 @@ class NumpyTrainer:
         self._rate = self._inputs.dtype.type(task.rate)
         self._random = np.random.default_rng(0)
 
-    def epoch(self) -> None:
-        """One shuffled pass over the data."""
-        order = self._random.permutation(len(self._inputs))
-        for start in range(0, len(order), self._batch):
-            rows = order[start : start + self._batch]
-            self._step(self._inputs[rows], self._targets[rows])
+    def run(self, epochs: int) -> None:
+        """Shuffled passes over the data."""
+        for _ in range(epochs):
+            order = self._random.permutation(len(self._inputs))
+            for start in range(0, len(order), self._batch):
+                rows = order[start : start + self._batch]
+                self._step(self._inputs[rows], self._targets[rows])
 
     def _step(self, x: Floats, t: Floats) -> None:
         activations = [x]

@@ -28,8 +28,12 @@ class TorchTrainer:
         self._rate = task.rate
         self._random = torch.Generator().manual_seed(0)
 
-    def epoch(self) -> None:
-        """One shuffled pass over the data."""
+    def run(self, epochs: int) -> None:
+        """Shuffled passes over the data."""
+        for _ in range(epochs):
+            self._epoch()
+
+    def _epoch(self) -> None:
         torch = self._torch
         trained = [*self._weights, *self._biases]
         for rows in torch.randperm(len(self._inputs), generator=self._random).split(self._batch):
