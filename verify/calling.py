@@ -101,6 +101,11 @@ def layer_of(network: Network, quantity: str) -> str | None:
     return next((f"layer {path}: {site.layer}" for site in network.sites if path and site.path == path), None)
 
 
+def label(quantity: str) -> str:
+    """A quantity as mathematics: ``loss``, ``outputs``, ``∂L/∂0.weight``, ``∂L/∂inputs``."""
+    return quantity if quantity in (LOSS, OUTPUTS, TARGET) else f"∂L/∂{quantity}"
+
+
 def _crash(implementation: Implementation, case: Case, error: BaseException, output: _Output) -> NoAnswer:
     place = implementation.place_of(error)
     where = f" ({place})" if place else ""
@@ -250,7 +255,7 @@ def _wrong_names(parameters: Mapping[Any, Any], network: Network) -> list[_Fault
             names = list(network.trainable)
             message = f"unknown parameter {name!r}; expected {_listed(names)}{_meant(name, missing or names)}"
         faults.append(_Fault(TARGET, "unknown parameter", message))
-    faults += [_Fault(name, "missing", f"no gradient is given for {name!r}") for name in missing]
+    faults += [_Fault(name, "missing", f"{label(name)} is missing") for name in missing]
     return faults
 
 
@@ -265,15 +270,18 @@ def _numbers(name: str, value: Any, shape: tuple[int, ...], dtype: Dtype) -> Arr
         array = np.asarray(value)
     except Exception as error:
         said = " ".join(str(error).split())
-        return _Fault(name, "type", f"cannot be read as an array of numbers: {type(error).__name__}: {said}")
+        return _Fault(
+            name, "type", f"{label(name)} cannot be read as an array of numbers: {type(error).__name__}: {said}"
+        )
     admitted = array.dtype.name == dtype or (plain and (array.dtype == np.float64 or array.dtype.kind in "iu"))
     if not admitted:
-        return _Fault(name, "dtype", f"dtype {array.dtype.name} where {dtype} is expected{_dtype_hint(array, dtype)}")
+        came = f"{label(name)} is of dtype {array.dtype.name}, expected {dtype}"
+        return _Fault(name, "dtype", f"{came}{_dtype_hint(array, dtype)}")
     if name == LOSS and array.size == 1:
         array = array.reshape(())
     if array.shape != shape:
         turned = "; transposed?" if len(shape) == 2 and array.shape == shape[::-1] else ""
-        return _Fault(name, "shape", f"shape {array.shape} where {shape} is expected{turned}")
+        return _Fault(name, "shape", f"{label(name)} is of shape {array.shape}, expected {shape}{turned}")
     return array.astype(array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.float64, copy=True)
 
 

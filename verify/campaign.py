@@ -23,8 +23,8 @@ from gradproof.record import CheckRecord, Failure, machine, now
 from gradproof.target import UPSTREAM
 from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, CaseVerdict, Finding, Verdict, overall
 from verify import drawing
-from verify.calling import Cause, NoAnswer, call
-from verify.judge import Oracle, examine, first_wrong, label
+from verify.calling import TARGET, Cause, NoAnswer, call, label
+from verify.judge import Oracle, examine, first_wrong
 from verify.loading import Implementation, adopt, load
 from verify.shrinking import simplify, size
 
@@ -325,13 +325,13 @@ def summary(case: Case, findings: tuple[Finding, ...]) -> str:
     """One line that says what is wrong and where: the finding where it starts, and how many more there are."""
     verdict = overall(finding.verdict for finding in findings)
     same = [finding for finding in findings if finding.verdict is verdict]
-    first = first_wrong(case.network, [finding.quantity for finding in same])
-    finding = next((f for f in same if f.quantity in first), same[0])
+    start = first_wrong(case.network, [finding.quantity for finding in same]) if same[0].got is not None else []
+    finding = next((f for f in same if f.quantity in start), same[0])
     where = ""
     if finding.layer is not None:
         layer, _, kind = finding.layer.partition(": ")
         where = f"in {layer} ({kind}), "
-    others = [label(f.quantity) for f in same if f is not finding]
+    others = [label(f.quantity) for f in same if f is not finding and f.quantity != TARGET]
     more = f"; also {verdict}: {', '.join(others[:NAMED])}" if others else ""
     if len(others) > NAMED:
         more += f" and {len(others) - NAMED} more"

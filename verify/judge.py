@@ -23,7 +23,7 @@ from gradproof.gradients import INPUTS, LOSS, OUTPUTS, Gradients
 from gradproof.network import Network
 from gradproof.verdict import CaseVerdict, Finding, Verdict, overall
 from gradproof.vocabulary import Dtype
-from verify.calling import TARGET, Cause, layer_of
+from verify.calling import TARGET, Cause, label, layer_of
 from verify.resemblance import resemblance
 
 FIRST_BITS = 128
@@ -136,11 +136,6 @@ def first_wrong(network: Network, quantities: list[str]) -> list[str]:
     if paths:
         return [name for name in network.trainable if name in quantities and name.rpartition(".")[0] == paths[-1]]
     return quantities
-
-
-def label(quantity: str) -> str:
-    """A quantity as mathematics: ``loss``, ``outputs``, ``∂L/∂0.weight``, ``∂L/∂inputs``."""
-    return quantity if quantity in (LOSS, OUTPUTS, TARGET) else f"∂L/∂{quantity}"
 
 
 def _cause(network: Network, quantities: list[str]) -> Cause:
