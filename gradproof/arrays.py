@@ -29,7 +29,10 @@ def frozen_array(argument: str, values: npt.ArrayLike, dtype: str, shape: tuple[
 
     Raises ArgumentError when the shape differs, when a number is not finite, or when the dtype cannot hold one.
     """
-    given = np.asarray(values)
+    try:
+        given = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ArgumentError(argument, "rows of one length", str(error)) from error
     if given.dtype.kind not in "fiub":
         raise ArgumentError(argument, "real numbers", f"dtype {given.dtype}")
     fits = len(given.shape) == len(shape) and all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -88,6 +88,10 @@ class Case:
         dtype: Dtype = "float64",
         tags: Iterable[str] = (),
     ) -> None:
+        if not isinstance(network, Network):
+            raise ArgumentError("network", "a Network", network)
+        if not isinstance(parameters, Mapping):
+            raise ArgumentError("parameters", f"names {list(network.parameter_shapes)}", type(parameters).__name__)
         if dtype not in DTYPES:
             raise ArgumentError("dtype", " or ".join(DTYPES), dtype)
         if set(parameters) != set(network.parameter_shapes):
@@ -118,7 +122,7 @@ class Case:
             **goals,
             "sample_weights": weights,
             "dtype": dtype,
-            "tags": tuple(sorted(set(tags))),
+            "tags": tuple(sorted({tags} if isinstance(tags, str) else set(map(str, tags)))),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -126,6 +130,12 @@ class Case:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Case is immutable; to change {name}, use case.replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Case is immutable: {name} stays")
+
+    def __reduce__(self) -> tuple[Callable[[CaseData], Case], tuple[CaseData]]:
+        return Case.from_data, (self.to_data(),)  # for copies and other processes
 
     def _refuse_impossible_targets(self) -> None:
         loss, targets = self.network.loss, self.targets

@@ -8,11 +8,12 @@ A layer is a frozen value without parameters of its own; parameters live in a ``
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
 
+from gradproof.checks import real, truth, whole
 from gradproof.errors import NetworkError
 from gradproof.vocabulary import ACTIVATIONS, MERGES, REALS, Interval
 
@@ -31,6 +32,10 @@ class Dense(msgspec.Struct, frozen=True, tag_field="kind", tag="dense"):
 
     units: int
     bias: bool = True
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "units", whole("dense.units", self.units))
+        msgspec.structs.force_setattr(self, "bias", truth("dense.bias", self.bias))
 
     def parameter_shapes(self, path: str, input_shape: Shape) -> dict[str, Shape]:
         """Names (without the path) and shapes of what this layer holds, for inputs of ``input_shape``."""
@@ -64,9 +69,13 @@ class Activation(msgspec.Struct, frozen=True, tag_field="kind", tag="activation"
     name: str
     parameter: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.parameter is not None:
+            msgspec.structs.force_setattr(self, "parameter", real("activation.parameter", self.parameter))
+
     def parameter_shapes(self, path: str, input_shape: Shape) -> dict[str, Shape]:
         """Nothing: an activation holds no trained parameters."""
-        word = ACTIVATIONS.get(self.name)
+        word = ACTIVATIONS.get(str(self.name))
         if word is None:
             raise NetworkError(f"layer {path}", f"an activation among {', '.join(ACTIVATIONS)}", self.name)
         if word.parameter is None and self.parameter is not None:
@@ -95,6 +104,9 @@ class Residual(msgspec.Struct, frozen=True, tag_field="kind", tag="residual"):
     """A residual connection, y = x + body(x). Paths inside start with ``body``: ``"2.body.0.weight"``."""
 
     body: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "body", chain_of("residual.body", self.body))
 
     def chains(self) -> Iterator[tuple[str, tuple[Layer, ...]]]:
         """The chains inside, with their step in the path."""
@@ -126,6 +138,12 @@ class Branches(msgspec.Struct, frozen=True, tag_field="kind", tag="branches"):
 
     bodies: tuple[tuple[Layer, ...], ...]
     merge: Literal["concat", "sum"]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bodies, list | tuple):
+            raise NetworkError("branches.bodies", "a sequence of chains of layers", self.bodies)
+        bodies = tuple(chain_of(f"branches.bodies[{number}]", body) for number, body in enumerate(self.bodies))
+        msgspec.structs.force_setattr(self, "bodies", bodies)
 
     def chains(self) -> Iterator[tuple[str, tuple[Layer, ...]]]:
         """The chains inside, with their step in the path."""
@@ -173,6 +191,13 @@ class Site(msgspec.Struct, frozen=True):
     output_range: Interval
     parameter_shapes: Mapping[str, Shape]
     """Full path → shape of each parameter position that the layer itself has."""
+
+
+def chain_of(argument: str, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Layers as a tuple. Raises NetworkError for what is no sequence of layers."""
+    if not isinstance(layers, list | tuple) or not all(isinstance(layer, Layer) for layer in layers):
+        raise NetworkError(argument, "a sequence of layers", layers)
+    return tuple(layers)
 
 
 def chain_text(layers: tuple[Layer, ...]) -> str:

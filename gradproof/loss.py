@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 import msgspec
 
+from gradproof.checks import real, truth
 from gradproof.errors import ArgumentError
 from gradproof.vocabulary import LOSSES, PENALTIES, REDUCTIONS, LossWord, Reduction, TargetKind
 
@@ -45,7 +46,7 @@ class Loss(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Loss:
         """The loss that ``str`` wrote: ``name/reduction`` or ``name/reduction/targets``."""
-        parts = text.split("/")
+        parts = str(text).split("/")
         if not 2 <= len(parts) <= 3:
             raise ArgumentError("loss", "name/reduction or name/reduction/targets", text)
         reduction = cast(Reduction, parts[1])  # Loss itself refuses words that are no reduction or no kind of target
@@ -71,6 +72,9 @@ class Penalty(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.kind not in PENALTIES:
             raise ArgumentError("penalty.kind", f"a penalty among {', '.join(PENALTIES)}", self.kind)
+        msgspec.structs.force_setattr(self, "strength", real("penalty.strength", self.strength))
+        for flag in ("half", "biases"):
+            msgspec.structs.force_setattr(self, flag, truth(f"penalty.{flag}", getattr(self, flag)))
         if not (math.isfinite(self.strength) and self.strength >= 0):
             raise ArgumentError("penalty.strength", "a finite number of at least 0", self.strength)
 

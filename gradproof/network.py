@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gradproof.checks import whole, words
 from gradproof.errors import NetworkError
-from gradproof.layers import BIAS, Dense, Layer, Shape, Site, chain_text, walk
+from gradproof.layers import BIAS, Dense, Layer, Shape, Site, chain_of, chain_text, walk
 from gradproof.loss import Loss, Penalty
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ class Network(msgspec.Struct, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         # One network, one value: order in these two carries no meaning, so equal networks must compare equal.
-        msgspec.structs.force_setattr(self, "input_shape", tuple(self.input_shape))
-        msgspec.structs.force_setattr(self, "layers", tuple(self.layers))
-        msgspec.structs.force_setattr(self, "shared", tuple(sorted((a, b) for a, b in self.shared)))
-        msgspec.structs.force_setattr(self, "frozen", tuple(sorted(self.frozen)))
+        self._refuse_other_types()
+        sizes = tuple(whole("input_shape", size) for size in self.input_shape)
+        msgspec.structs.force_setattr(self, "input_shape", sizes)
+        msgspec.structs.force_setattr(self, "layers", chain_of("layers", self.layers))
+        msgspec.structs.force_setattr(self, "shared", tuple(sorted(_pairs(self.shared))))
+        msgspec.structs.force_setattr(self, "frozen", tuple(sorted(words("frozen", self.frozen))))
         if not self.input_shape or any(size < 1 for size in self.input_shape):
             raise NetworkError("input_shape", "at least one axis, each of size 1 or more", self.input_shape)
         _ = self.sites  # refuses layers that cannot stand, whether or not anything below asks for them
@@ -88,6 +91,14 @@ class Network(msgspec.Struct, frozen=True, dict=True):
         if position not in self.positions:
             raise NetworkError("position", self._among(self.positions), position)
         return dict(self.shared).get(position, position)
+
+    def _refuse_other_types(self) -> None:
+        if not isinstance(self.input_shape, list | tuple):
+            raise NetworkError("input_shape", "the shape of one sample, (2,) say", self.input_shape)
+        if not (self.loss is None or isinstance(self.loss, Loss)):
+            raise NetworkError("loss", "a Loss or None", self.loss)
+        if not (self.penalty is None or isinstance(self.penalty, Penalty)):
+            raise NetworkError("penalty", "a Penalty or None", self.penalty)
 
     def _refuse_impossible_sharing(self) -> None:
         aliases = dict(self.shared)
@@ -146,6 +157,13 @@ class Network(msgspec.Struct, frozen=True, dict=True):
         if self.frozen:
             parts.append("frozen " + ", ".join(self.frozen))
         return " | ".join(parts)
+
+
+def _pairs(shared: Any) -> list[tuple[str, str]]:
+    pairs = [words("shared", pair) for pair in shared] if isinstance(shared, list | tuple) else None
+    if pairs is None or any(len(pair) != 2 for pair in pairs):
+        raise NetworkError("shared", "a sequence of pairs (position, parameter)", repr(shared))
+    return [(position, parameter) for position, parameter in pairs]
 
 
 def is_bias(parameter: str) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from gradproof.checks import whole
 from gradproof.errors import ArgumentError
 from gradproof.loss import Loss
 from gradproof.vocabulary import ACTIVATIONS, DTYPES, PENALTIES, Dtype
@@ -54,7 +55,9 @@ class Supports(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for field in ("losses", "hidden", "output", "penalties", "dtypes"):
             value = getattr(self, field)
-            words = (value,) if isinstance(value, str) else tuple(value)
+            if not isinstance(value, str | Iterable):
+                raise ArgumentError(f"supports.{field}", "a word or several", value)
+            words = (value,) if isinstance(value, str) else tuple(map(str, value))
             msgspec.structs.force_setattr(self, field, words)
         for argument, words, known in (
             ("hidden", self.hidden, tuple(ACTIVATIONS)),
@@ -72,9 +75,14 @@ class Supports(msgspec.Struct, frozen=True, kw_only=True):
         for loss in self.losses:
             if loss != UPSTREAM:
                 Loss.parse(loss)
-        for argument, (least, most) in (("depth", self.depth), ("width", self.width), ("batch", self.batch)):
+        for argument in ("depth", "width", "batch"):
+            bounds = getattr(self, argument)
+            if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+                raise ArgumentError(f"supports.{argument}", "a range (least, most)", bounds)
+            least, most = (whole(f"supports.{argument}", bound) for bound in bounds)
             if not 1 <= least <= most:
                 raise ArgumentError(f"supports.{argument}", "1 <= least <= most", (least, most))
+            msgspec.structs.force_setattr(self, argument, (least, most))
         if self.depth[1] > 1 and not self.hidden:
             raise ArgumentError("supports.hidden", "at least one for a depth above 1", "none")
         if self.uniform and not set(self.hidden) & set(self.output):
