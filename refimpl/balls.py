@@ -78,6 +78,10 @@ class BallArithmetic(ObjectArithmetic):
             return self.number(below)
         self.kinks += 1
         self.exact_kinks += bool(x == 0)
+        return self.at_kink(below, above)
+
+    def at_kink(self, below: Fraction, above: Fraction) -> Any:
+        """The slope at a kink: all values between the one-sided ones."""
         return self.number(below).union(self.number(above))
 
     def anchor(self, x: Values) -> Values:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from gradproof.errors import ArgumentError, GradproofError
 from gradproof.layers import Shape
 from refimpl.arithmetic import Values, run_all
 from refimpl.balls import BallArithmetic, exact_balls, precision
+from refimpl.kinks import ENUMERATED, ChosenArithmetic, Kind, corner_ends, rerun
 from refimpl.language import Node, ordered
 from refimpl.program import Program, leaf_values, program_of
 
@@ -39,7 +41,7 @@ class Enclosure:
 
     The quantities are ``loss`` (), ``outputs`` (batch, …), each trainable parameter's gradient, and ``inputs``, the
     gradient for the inputs (batch, …). At a kink a ball holds every admissible value: all that backpropagation gives
-    for slopes between the one-sided ones, chosen at each kink independently.
+    for slopes between the one-sided ones, chosen at each kink independently (``refimpl.kinks``).
     """
 
     case: Case
@@ -54,6 +56,8 @@ class Enclosure:
     """Every node of the computation, operands first."""
     values: Mapping[int, Values]
     """The balls of every node, by its identity."""
+    ends: Mapping[int, tuple[Values, Values]]
+    """For results at kinks, by identity: the least and the greatest admissible value of each entry."""
 
     def names(self) -> tuple[str, ...]:
         """The quantities, in the order of the computation."""
@@ -64,40 +68,72 @@ class Enclosure:
         return self.computation.results[name].shape
 
     def balls(self, name: str) -> Values:
-        """A quantity as an object array of ``flint.arb``."""
+        """A quantity as an object array of ``flint.arb``; at a kink around all admissible values."""
         return self.values[id(self.computation.results[name])]
 
+    def interval(self, name: str) -> tuple[Values, Values]:
+        """Balls around the least and around the greatest admissible value of each entry.
+
+        One and the same array, unless a kink makes a set of an entry.
+        """
+        balls = self.balls(name)
+        return self.ends.get(id(self.computation.results[name]), (balls, balls))
+
     def distance(self, name: str, got: npt.ArrayLike) -> Float64:
-        """A lower bound of |got − x| over the enclosed x of each entry; inf for a number that is not finite.
+        """A lower bound of |got − x| over the admissible x of each entry; inf for a number that is not finite.
 
         0 where the ball says nothing (MOST_BITS did not make it finite).
         """
-        return self._map(name, got, lambda number, ball: downward((arb(number) - ball).abs_lower()), unknown=0.0)
+        return self._map(name, got, _nearest_distance)
 
     def distance_upper(self, name: str, got: npt.ArrayLike) -> Float64:
-        """An upper bound of |got − x| over the enclosed x of each entry; inf for a number that is not finite."""
-        return self._map(name, got, lambda number, ball: upward((arb(number) - ball).abs_upper()), unknown=np.inf)
+        """An upper bound of |got − x| over the admissible x of each entry; inf for a number that is not finite."""
+        return self._map(name, got, _farthest_distance)
 
     def lower(self, name: str) -> Float64:
         """A float64 at or below each enclosed number."""
-        return self._each(name, lambda ball: downward(ball.lower()) if ball.is_finite() else -np.inf)
+        return self._each(self.interval(name)[0], lambda ball: downward(ball.lower()) if ball.is_finite() else -np.inf)
 
     def upper(self, name: str) -> Float64:
         """A float64 at or above each enclosed number."""
-        return self._each(name, lambda ball: upward(ball.upper()) if ball.is_finite() else np.inf)
+        return self._each(self.interval(name)[1], lambda ball: upward(ball.upper()) if ball.is_finite() else np.inf)
 
     def kinks(self, name: str) -> npt.NDArray[np.bool_]:
-        """Where a kink makes a set of an entry: its ball stays as wide when the precision doubles."""
+        """Where a kink makes a set of an entry: its least and greatest values differ.
+
+        Where corners are too many to compute: where its ball stays as wide when the precision doubles.
+        """
         if not self.met_kinks:
             return np.zeros(self.shape(name), dtype=bool)
-        finer = self._finer.balls(name).reshape(-1)
-        pairs = zip(self.balls(name).reshape(-1), finer, strict=True)
-        stays = [bool(fine.rad() > 0 and 2 * fine.rad() > coarse.rad()) for coarse, fine in pairs]
-        return np.array(stays, dtype=bool).reshape(self.shape(name))
+        low, high = (end.reshape(-1) for end in self.interval(name))
+        if self.outer_hull:
+            finer = self._finer.balls(name).reshape(-1)
+            found = [
+                bool(fine.rad() > 0 and 2 * fine.rad() > ball.rad()) for ball, fine in zip(low, finer, strict=True)
+            ]
+        else:
+            found = [bool(least < greatest) for least, greatest in zip(low, high, strict=True)]
+        return np.array(found, dtype=bool).reshape(self.shape(name))
 
     @cached_property
     def _finer(self) -> Enclosure:
         return _enclosed(self.case, self.bits, 2 * self.working_bits)
+
+    @property
+    def outer_hull(self) -> bool:
+        """Whether there are too many kinks to compute every corner: a set may then be wider than what is admissible."""
+        return self.met_kinks > ENUMERATED
+
+    def under(self, choose: Callable[[Kind], Fraction]) -> Enclosure:
+        """What an implementation gives that takes the slope below + c · (above − below) at every kink.
+
+        choose: the choice c in [0, 1] for a kind of hinge, (0, 1) for ReLU: 0 takes its slope at 0 to be 0.
+        """
+        arithmetic = ChosenArithmetic(lambda _, kind: choose(kind))
+        leaves = _leaves(self.case)
+        with precision(self.working_bits):
+            values = rerun(self.order, self.values, arithmetic, leaves)
+        return replace(self, values=values, ends={})
 
     def nearest(self, name: str) -> Float64:
         """Each exact number correctly rounded to float64, ties to even.
@@ -126,9 +162,9 @@ class Enclosure:
         if digits < 1:
             raise ArgumentError("digits", "at least 1", digits)
         if self.kinks(name)[index]:
-            ball = self.balls(name)[index]
+            least, greatest = (end[index] for end in self.interval(name))
             with precision(self.working_bits):
-                low, high = (end.str(digits, radius=False) for end in (ball.lower(), ball.upper()))
+                low, high = (end.str(digits, radius=False) for end in (least.lower(), greatest.upper()))
             return f"[{low}, {high}]"
         enclosed, needed = self, math.ceil(digits * math.log2(10)) + 2
         while enclosed.working_bits < MOST_BITS and enclosed.balls(name)[index].rel_accuracy_bits() < needed:
@@ -137,22 +173,35 @@ class Enclosure:
         with precision(max(enclosed.working_bits, needed)):
             return str(ball.str(digits, radius=ball.rel_accuracy_bits() < needed))
 
-    def _each(self, name: str, function: Any) -> Float64:
+    def _each(self, balls: Values, function: Callable[[Any], float]) -> Float64:
         with precision(self.working_bits):
-            numbers = [function(ball) for ball in self.balls(name).reshape(-1)]
-        return np.array(numbers, dtype=np.float64).reshape(self.shape(name))
+            numbers = [function(ball) for ball in balls.reshape(-1)]
+        return np.array(numbers, dtype=np.float64).reshape(balls.shape)
 
-    def _map(self, name: str, got: npt.ArrayLike, function: Any, *, unknown: float) -> Float64:
+    def _map(self, name: str, got: npt.ArrayLike, function: Callable[[Any, Any, Any], float]) -> Float64:
         given = np.asarray(got, dtype=np.float64)
         if given.shape != self.shape(name):
             raise ArgumentError(name, f"shape {self.shape(name)}", f"shape {given.shape}")
-        finite = np.isfinite(given).ravel().tolist()
+        low, high = (end.reshape(-1) for end in self.interval(name))
         with precision(self.working_bits):
             numbers = [
-                np.inf if not fine else function(number, ball) if ball.is_finite() else unknown
-                for number, ball, fine in zip(given.ravel().tolist(), self.balls(name).reshape(-1), finite, strict=True)
+                function(arb(number), least, greatest) if math.isfinite(number) else np.inf
+                for number, least, greatest in zip(given.ravel().tolist(), low, high, strict=True)
             ]
         return np.array(numbers, dtype=np.float64).reshape(given.shape)
+
+
+def _nearest_distance(number: Any, least: Any, greatest: Any) -> float:
+    if not (least.is_finite() and greatest.is_finite()):
+        return 0.0
+    below, above = (least - number).lower(), (number - greatest).lower()
+    return max(0.0, downward(below), downward(above))
+
+
+def _farthest_distance(number: Any, least: Any, greatest: Any) -> float:
+    if not (least.is_finite() and greatest.is_finite()):
+        return math.inf
+    return max(upward((least - number).abs_upper()), upward((number - greatest).abs_upper()))
 
 
 def enclosure(case: Case, bits: int = 128) -> Enclosure:
@@ -177,12 +226,21 @@ def _enclosed(case: Case, bits: int, working: int) -> Enclosure:
     while True:
         arithmetic = BallArithmetic()
         with precision(working):
-            leaves = {name: exact_balls(array) for name, array in leaf_values(case).items()}
+            leaves = _leaves(case)
             values = run_all(order, arithmetic, leaves)
         untold = arithmetic.kinks > arithmetic.exact_kinks and working < SIGN_BITS
         if not untold and (working >= MOST_BITS or _all_finite(values[id(node)] for node in results)):
-            return Enclosure(case, bits, arithmetic.kinks, working, computation, order, values)
+            break
         working *= 2
+    ends: dict[int, tuple[Values, Values]] = {}
+    if 0 < arithmetic.kinks <= ENUMERATED:
+        with precision(working):
+            ends = corner_ends(results, arithmetic.kinks, order, values, leaves)
+    return Enclosure(case, bits, arithmetic.kinks, working, computation, order, values, ends)
+
+
+def _leaves(case: Case) -> dict[str, Values]:
+    return {name: exact_balls(array) for name, array in leaf_values(case).items()}
 
 
 def _all_finite(arrays: Iterable[Values]) -> bool:
