@@ -54,12 +54,13 @@ from fastimpl.table import (
     STOP,
     TARGET,
     UNITS,
+    UPDATES,
     WEIGHT,
     WIDTH,
 )
 from gradproof.arrays import Floats
 from gradproof.layers import Activation, Branches, Dense, Layer, Residual, Shape
-from gradproof.network import Network
+from gradproof.network import Network, is_bias
 from gradproof.vocabulary import ACTIVATIONS, Dtype
 
 Purpose = Literal["outputs", "gradients", "training"]
@@ -79,25 +80,34 @@ PROBABILITIES: Final = frozenset(kind for kernels in LOSS_KERNELS.values() for k
 class Parameters:
     """The flat buffer of a network's parameters, with a named view of each.
 
-    The trained ones come first, those with a penalty before those without, then the frozen ones likewise: so an
-    update and a penalty each run over one or two ranges. Padding between parameters is 0 and stays 0.
+    The trained ones come first: those with a penalty, those without, and last those that their own layer updates
+    (a weight without a penalty that stands in one place only); then the frozen ones, with a penalty and without. So a
+    penalty and an update each run over one or two ranges. Padding between parameters is 0 and stays 0.
+
+    size: of the buffer. trained: the end of the trained ones. updated: the end of those that no layer updates.
+    penalised: ranges that a penalty runs over, of trained parameters and of frozen ones.
     """
 
     offsets: Mapping[str, int]
     shapes: Mapping[str, Shape]
     size: int
     trained: int
-    """Behind the last trained number."""
+    updated: int
     penalised: tuple[tuple[int, int], ...]
-    """Ranges that a penalty runs over: of trained parameters, of frozen ones."""
 
     @classmethod
     def of(cls, network: Network) -> Parameters:
         """The layout for a network."""
-        groups = [
-            [n for n in network.parameter_shapes if (n in network.frozen, n in network.penalised) == kind]
-            for kind in ((False, True), (False, False), (True, True), (True, False))
-        ]
+        uses = [network.parameter_at(position) for position in network.positions]
+        groups: list[list[str]] = [[] for _ in range(5)]
+        for name in network.parameter_shapes:
+            if name in network.frozen:
+                kind = 3 if name in network.penalised else 4
+            elif name in network.penalised:
+                kind = 0
+            else:
+                kind = 1 if is_bias(name) or uses.count(name) > 1 else 2
+            groups[kind].append(name)
         offsets: dict[str, int] = {}
         ends = [0]
         for group in groups:
@@ -110,8 +120,9 @@ class Parameters:
             offsets=MappingProxyType(offsets),
             shapes=network.parameter_shapes,
             size=max(ends[-1], ALIGNMENT),
-            trained=ends[2],
-            penalised=((0, ends[1]), (ends[2], ends[3])),
+            trained=ends[3],
+            updated=ends[2],
+            penalised=((0, ends[1]), (ends[3], ends[4])),
         )
 
     def views(self, buffer: Floats) -> dict[str, Floats]:
@@ -232,7 +243,7 @@ class _Builder:
         if self.purpose != "outputs":
             self.place_gradients()
         body = [*self.penalties(), *(_row(step) for step in (*self.steps, *self.losses))]
-        updates = [Row(sgd, None, {START: 0, STOP: self.parameters.trained})] if self.purpose == "training" else []
+        updates = [Row(sgd, None, {START: 0, STOP: self.parameters.updated})] if self.purpose == "training" else []
         return Plan(
             network=self.network,
             parameters=self.parameters,
@@ -375,6 +386,8 @@ class _Builder:
                 step.cells[column] = self.parameters.offsets[name]
                 step.cells[_ADDING[column]] = int(name in written)
                 written.add(name)
+                if column == D_WEIGHT and self.purpose == "training":
+                    step.cells[UPDATES] = int(self.parameters.offsets[name] >= self.parameters.updated)
 
     def pass_back(self, step: _Step) -> None:
         x = step.input
@@ -427,6 +440,11 @@ class Program:
     offsets: tuple[int, ...]
     """Where in the workspace each slot starts."""
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Gives the learning rate to every row that updates parameters."""
+        updating = [row.forward is sgd or row.cells.get(UPDATES) == 1 for row in self.plan.rows]
+        self.hyper[updating, FACTOR] = rate
+
     def feed(self, row: int, data: Floats | None, order: npt.NDArray[np.int64]) -> None:
         """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive."""
         self.ops[row, SOURCE] = 0 if data is None else data.ctypes.data
@@ -443,7 +461,7 @@ def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
     ends = np.cumsum([0, *(_aligned(size * capacity) for size in plan.slots)])
     offsets = tuple(int(end) for end in ends[:-1])
     ops = np.full((len(plan.rows), COLUMNS), NONE, dtype=np.int64)
-    ops[:, [BACKWARD, GEMM, SOURCE, START, *_ADD_COLUMNS, COLUMN]] = 0
+    ops[:, [BACKWARD, GEMM, SOURCE, START, UPDATES, *_ADD_COLUMNS, COLUMN]] = 0
     hyper = np.zeros((len(plan.rows), HYPER_COLUMNS))
     for number, row in enumerate(plan.rows):
         for column, cell in row.cells.items():

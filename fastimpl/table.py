@@ -48,15 +48,18 @@ D_BIAS: Final = 19
 ADD_D_WEIGHT: Final = 20
 ADD_D_BIAS: Final = 21
 
-START: Final = 22
+UPDATES: Final = 22
+"""1 where the row updates its weight itself, by the learning rate in its FACTOR."""
+
+START: Final = 23
 """First number of a range of parameters, or first sample of a batch in the order of an epoch."""
-STOP: Final = 23
-SOURCE: Final = 24
+STOP: Final = 24
+SOURCE: Final = 25
 """Address of the whole data set that a batch is gathered from; 0 for none."""
-ORDER: Final = 25
+ORDER: Final = 26
 """Address of the order of the samples in an epoch."""
 
-COLUMNS: Final = 26
+COLUMNS: Final = 27
 
 SLOTS: Final = (INPUT, OUTPUT, D_INPUT, D_OUTPUT, SLOPE, TARGET, COEFFICIENT)
 """The columns that are offsets in the workspace."""

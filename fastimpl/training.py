@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, Program, bind, plan
 from fastimpl.shuffling import MOST_SAMPLES, MOST_SEED, whole
-from fastimpl.table import FACTOR
 from fastimpl.walkers import run_epochs
 from gradproof.arrays import Floats
 from gradproof.case import Case
@@ -155,7 +154,7 @@ class _Run:
     def __init__(self, data: Case, rate: float, size: int, seed: int, shuffle: bool, epochs: int) -> None:
         self.data = data
         self.program: Program = bind(plan(data.network, "training"), data.dtype, size)
-        self.program.hyper[-1, FACTOR] = rate
+        self.program.set_learning_rate(rate)
         self.order = np.arange(data.batch)
         self.program.feed(INPUTS_ROW, data.inputs, self.order)
         self.program.feed(TARGETS_ROW, data.targets, self.order)

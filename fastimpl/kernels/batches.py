@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastimpl.jit import kernel
+from fastimpl.jit import inlined, kernel
 from fastimpl.memory import integers_at, pointer_like, shifted
 from fastimpl.table import FACTOR, ORDER, OUTPUT, SOURCE, START, STOP, UNITS, WIDTH
 
@@ -39,10 +39,15 @@ def coefficients(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch:
     return 0.0
 
 
+@inlined(frozenset())
+def descend(w: Any, dw: Any, count: int, rate: float) -> None:
+    """W ← W − η dW: product, then difference, in float64, then rounded to the type of W."""
+    for i in range(count):
+        w[i] = float(w[i]) - rate * float(dw[i])
+
+
 @kernel(frozenset())
 def sgd(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """θ ← θ − η ∂L/∂θ over the trained range: product, then difference, in float64, then rounded to θ's type."""
-    rate = hyper[FACTOR]
-    for i in range(op[START], op[STOP]):
-        theta[i] = float(theta[i]) - rate * float(dtheta[i])
+    """θ ← θ − η ∂L/∂θ over a range of the flat buffer."""
+    descend(shifted(theta, op[START]), shifted(dtheta, op[START]), op[STOP] - op[START], hyper[FACTOR])
     return 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastimpl.jit import REASSOCIATE, inlined, kernel
+from fastimpl.kernels.batches import descend
 from fastimpl.memory import call_gemm, shifted
 from fastimpl.table import (
     ADD_D_BIAS,
@@ -18,11 +19,13 @@ from fastimpl.table import (
     D_INPUT,
     D_OUTPUT,
     D_WEIGHT,
+    FACTOR,
     GEMM,
     INPUT,
     NONE,
     OUTPUT,
     UNITS,
+    UPDATES,
     WEIGHT,
     WIDTH,
 )
@@ -91,7 +94,11 @@ def dense(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -
 
 @kernel(REASSOCIATE)
 def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """With delta = ∂L/∂z: ∂L/∂W = xᵀ @ delta, ∂L/∂b = Σ delta over the batch, ∂L/∂x = delta @ Wᵀ."""
+    """With delta = ∂L/∂z: ∂L/∂W = xᵀ @ delta, ∂L/∂b = Σ delta over the batch, ∂L/∂x = delta @ Wᵀ.
+
+    Where the row updates its weight itself, BLAS does it within the product, W ← W − η xᵀ @ delta: one pass over the
+    weights in place of three. The error has passed through W by then.
+    """
     fan_in, units = op[WIDTH], op[UNITS]
     delta = shifted(work, op[D_OUTPUT])
     by_blas = op[GEMM] != 0 and batch * fan_in * units >= BLAS_FROM
@@ -102,16 +109,6 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
         for i in range(batch):
             for j in range(units):
                 db[j] += delta[i * units + j]
-    if op[D_WEIGHT] != NONE:
-        x = shifted(work, op[INPUT])
-        dw = shifted(dtheta, op[D_WEIGHT])
-        if by_blas:
-            beta = 1.0 if op[ADD_D_WEIGHT] != 0 else 0.0
-            call_gemm(op[GEMM], False, True, units, fan_in, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
-        else:
-            if op[ADD_D_WEIGHT] == 0:
-                _clear(dw, fan_in * units)
-            _product_of_transpose(x, delta, dw, batch, fan_in, units)
     if op[D_INPUT] != NONE:
         w = shifted(theta, op[WEIGHT])
         dx = shifted(work, op[D_INPUT])
@@ -122,4 +119,20 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
             if op[ADD_D_INPUT] == 0:
                 _clear(dx, batch * fan_in)
             _product_with_transpose(delta, w, dx, batch, fan_in, units)
+    if op[D_WEIGHT] != NONE:
+        x = shifted(work, op[INPUT])
+        dw = shifted(dtheta, op[D_WEIGHT])
+        if by_blas and op[UPDATES] != 0:
+            w = shifted(theta, op[WEIGHT])
+            rate = hyper[FACTOR]
+            call_gemm(op[GEMM], False, True, units, fan_in, batch, -rate, delta, units, x, fan_in, 1.0, w, units)
+        elif by_blas:
+            beta = 1.0 if op[ADD_D_WEIGHT] != 0 else 0.0
+            call_gemm(op[GEMM], False, True, units, fan_in, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
+        else:
+            if op[ADD_D_WEIGHT] == 0:
+                _clear(dw, fan_in * units)
+            _product_of_transpose(x, delta, dw, batch, fan_in, units)
+            if op[UPDATES] != 0:
+                descend(shifted(theta, op[WEIGHT]), dw, fan_in * units, hyper[FACTOR])
     return 0.0
