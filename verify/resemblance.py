@@ -53,17 +53,18 @@ def resemblance(case: Case, got: Array, bad: Booleans, middle: Float64, fits: Fi
 
 
 def _factors(case: Case) -> Iterator[tuple[Fraction, str]]:
-    """Factors that mistakes leave behind, the plainest first, with what the case has to do with them."""
+    """Factors that mistakes leave behind, the plainest first, with what in the case is as large."""
     outputs = int(np.prod(case.network.output_shape))
     named: dict[int, list[str]] = {}
     for name, size in (("samples", case.batch), ("outputs", outputs), ("samples × outputs", case.batch * outputs)):
         named.setdefault(size, []).append(name)
     sizes = [(Fraction(size), f" ({', '.join(names)}: {size})") for size, names in named.items() if size > 1]
+    sized = [*sizes, *((1 / size, words) for size, words in sizes)]
+    plain = [*sized, (Fraction(2), ""), (Fraction(1, 2), "")]
     yield Fraction(-1), ": the sign is flipped"
-    plain = [(Fraction(2), ""), (Fraction(1, 2), ""), *sizes, *((1 / size, words) for size, words in sizes)]
     yield from plain
     yield from ((-factor, words) for factor, words in plain)
-    yield from ((factor * more, words) for factor, words in plain[2:] for more in (Fraction(2), Fraction(1, 2)))
+    yield from ((factor * more, words) for factor, words in sized for more in (Fraction(2), Fraction(1, 2)))
 
 
 def _factor(got: Float64, middle: Float64) -> float | None:
