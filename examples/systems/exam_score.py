@@ -9,7 +9,7 @@ their maximum, scores by 100.
 import numpy as np
 from common import curve, sigmoid_network, starting_parameters, verdict
 
-from fastimpl import gradients, train
+from fastimpl import predict, train
 from gradproof import Case
 
 HOURS = np.array([[3.0, 5.0], [5.0, 1.0], [10.0, 2.0]])
@@ -29,12 +29,12 @@ def learn(case: Case) -> tuple[Case, list[float]]:
     training = train(
         NETWORK, case.parameters, case.inputs, case.targets, learning_rate=3.0, epochs=EPOCHS, batch_size=3, seed=0
     )
-    return case.replace(parameters=training.parameters), list(training.losses)
+    return case.replace(parameters=training.parameters), training.epoch_losses.tolist()
 
 
 def scores(case: Case) -> np.ndarray:
     """The predicted scores, (3,)."""
-    return 100 * np.asarray(gradients(case).outputs)[:, 0]
+    return 100 * predict(NETWORK, case.parameters, case.inputs)[:, 0]
 
 
 def main() -> None:

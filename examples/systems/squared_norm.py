@@ -7,6 +7,7 @@ a summed squared error whose targets are 0; its weight is Wᵀ, since samples ar
 are those of the Stanford course CS231n, where f = 0.116.
 """
 
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
@@ -39,6 +40,12 @@ def textbook(case: Case) -> dict:
     }
 
 
+def digits(exact: Fraction) -> str:
+    """Twenty significant digits of a fraction."""
+    with localcontext(prec=20):
+        return str(Decimal(exact.numerator) / Decimal(exact.denominator))
+
+
 def main() -> None:
     case = case_of(W, X)
     exact, enclosed = textbook(case), enclosure(case)
@@ -48,8 +55,8 @@ def main() -> None:
     for name, title in (("0.weight", "∂f/∂Wᵀ = x 2qᵀ"), ("inputs", "∂f/∂x = Wᵀ 2q")):
         print(title)
         for index in np.ndindex(enclosed.shape(name)):
-            fraction = np.array(exact[name], dtype=object)[index]
-            print(f"  {index}: {enclosed.decimal(name, index, 20):>26}   formula {float(fraction):+.17f}")
+            formula = digits(np.array(exact[name], dtype=object)[index])
+            print(f"  {index}   formula {formula:>25}   certified {enclosed.decimal(name, index, 20):>25}")
     print(f"fastimpl's gradient: {judge(case, gradients(case)).verdict}")
 
 
