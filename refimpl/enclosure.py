@@ -250,13 +250,13 @@ def _all_finite(arrays: Iterable[Values]) -> bool:
 def downward(end: Any) -> float:
     """A float64 at or below an exact ball, at most one step away."""
     near = float(end)
-    return near if arb(near) <= end else float(np.nextafter(near, -np.inf))
+    return near if arb(near) <= end else math.nextafter(near, -math.inf)
 
 
 def upward(end: Any) -> float:
     """A float64 at or above an exact ball, at most one step away."""
     near = float(end)
-    return near if arb(near) >= end else float(np.nextafter(near, np.inf))
+    return near if arb(near) >= end else math.nextafter(near, math.inf)
 
 
 def _nearest(ball: Any) -> float | None:
