@@ -493,12 +493,10 @@ def _case(draw: Draw, menu: _Menu, extremes: bool) -> Case:
     if extreme == 0:
         _settle(network, parameters, numbers, float(np.abs(inputs).max()))
     else:
-        tag, scale_parameters, scale_inputs = _EXTREMES[extreme]
+        tag, exponents = _EXTREMES[extreme]
         numbers.tags += ["extreme", tag]
-        exponent = {"float64": 1000, "float32": 120}[dtype]
-        inputs = np.ldexp(inputs, int(scale_inputs * exponent))
-        for name in parameters:
-            parameters[name] = np.ldexp(parameters[name], int(scale_parameters * exponent))
+        inputs = np.ldexp(inputs, exponents[dtype][1])
+        parameters = {name: np.ldexp(array, exponents[dtype][0]) for name, array in parameters.items()}
     return Case(
         network,
         parameters,
@@ -511,14 +509,14 @@ def _case(draw: Draw, menu: _Menu, extremes: bool) -> Case:
     )
 
 
-# Word, and how far parameters and inputs are scaled by a power of two: as a part of 1000 binades for float64, of 120
-# for float32. So 0.01 makes exp overflow, 0.4 squares of numbers nearly overflow, −1 numbers nearly subnormal.
+# A word, and by which powers of two parameters and inputs are scaled, in float64 and in float32: so that exp overflows,
+# that squares nearly do, that inputs are subnormal, and that gradients underflow.
 _EXTREMES: Final = (
-    ("none", 0.0, 0.0),
-    ("overflowing exp", 0.085, 0.0),
-    ("huge", 0.0, 0.4),
-    ("tiny", 0.0, -1.0),
-    ("vanishing", -0.5, 0.0),
+    ("none", {"float64": (0, 0), "float32": (0, 0)}),
+    ("overflowing exp", {"float64": (10, 0), "float32": (7, 0)}),
+    ("huge", {"float64": (0, 400), "float32": (0, 48)}),
+    ("subnormal", {"float64": (0, -1060), "float32": (0, -140)}),
+    ("vanishing", {"float64": (-500, 0), "float32": (-60, 0)}),
 )
 
 
