@@ -34,6 +34,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -70,6 +71,7 @@ from refimpl.language import (
     Total,
 )
 from refimpl.program import leaf_values
+from refimpl.typical import sampled
 from refimpl.variants import VARIANTS, Suprema
 
 Bound = npt.NDArray[np.float64]
@@ -78,6 +80,8 @@ SLACK = 8
 """Roundings that an implementation may spend elsewhere than the program does; see above."""
 OPERATIONS = 8
 """The most operations of a formula of the table, each of which may underflow."""
+UNDERFLOWS = 64
+"""Results that careful arithmetic may lose to underflow on the way to one entry, as far as typical errors go."""
 ROUND_UP = 1.0 + 2.0**-20
 """The bound itself is evaluated in float64, from non-negative numbers by +, × and ÷ alone: after m operations in a
 row it is low by at most m·2⁻⁵² relatively, which this factor covers up to m = 2³²."""
@@ -130,11 +134,23 @@ class OpenSum:
 class Allowance:
     """Per quantity of ``Enclosure.names()``, the error that careful arithmetic at ``dtype`` may make, entry by entry.
 
-    ``rigorous`` is proved for every implementation in the table; inf where it says nothing.
+    ``rigorous`` is proved for every implementation in the table; inf where it says nothing. ``typical`` is what careful
+    implementations do lose, with the confidence that ``refimpl.typical`` states: never above the rigorous one.
     """
 
     dtype: Dtype
     rigorous: Mapping[str, Bound]
+    enclosed: Enclosure
+
+    @cached_property
+    def typical(self) -> Mapping[str, Bound]:
+        """Sampled when it is first asked for."""
+        target = Format.of(self.dtype)
+        found = sampled(self.enclosed, target.unit, rounds_leaves=self.dtype != self.enclosed.case.dtype)
+        floor = UNDERFLOWS * target.tiny
+        return MappingProxyType(
+            {name: np.fmin(found[name] + floor, rigorous) for name, rigorous in self.rigorous.items()}
+        )
 
 
 def allowance(case: Case, dtype: Dtype | None = None, enclosed: Enclosure | None = None) -> Allowance:
@@ -146,7 +162,7 @@ def allowance(case: Case, dtype: Dtype | None = None, enclosed: Enclosure | None
     bound = _RunningBound(Format.of(wanted), enclosed or enclosure(case), rounds_leaves=wanted != case.dtype)
     errors = {name: ROUND_UP * bound.closed(node) for name, node in bound.enclosed.computation.results.items()}
     errors[LOSS] = errors[LOSS] + ROUND_UP * bound.slack(bound.enclosed.computation.results[LOSS])
-    return Allowance(wanted, MappingProxyType(errors))
+    return Allowance(wanted, MappingProxyType(errors), bound.enclosed)
 
 
 class _RunningBound:

@@ -1,0 +1,191 @@
+"""What careful implementations do lose on a case, by sampling: far less than they may, with a stated confidence.
+
+The rigorous bound adds up every rounding at its worst; real roundings have either sign and mostly cancel. Here the
+errors of SAMPLES runs are simulated, with a random sign on each rounding: every sum of n products of magnitudes T in
+all is off by ±√n·u·T (the size that probabilistic analysis gives a sum in any order: Higham and Mary, *A new approach
+to probabilistic rounding error analysis*, SIAM J. Sci. Comput. 41, 2019), every elementwise function by ± the usual
+error of its formulas (``refimpl.variants``), and errors pass on to first order, with exact coefficients from the
+enclosure. An entry's error is then Σ cᵢ·(±1) with fixed cᵢ, and by Hoeffding's inequality it exceeds λσ, σ² = Σ cᵢ²,
+with probability at most 2·exp(−λ²/2).
+
+σ is estimated by the root mean square s of the samples, which is too small by a factor √q with probability at most
+(q·e^{1−q})^{SAMPLES/2} (Chernoff's bound for χ²). So with λ and q chosen to make both at most RISK/(2·ENTRIES), any of
+ENTRIES entries of a whole run exceeds (λ/√q)·s with probability at most RISK, as far as roundings behave like
+independent signs: the model's assumption, and the reason why an error beyond it is called inaccurate, never wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from refimpl.arithmetic import Values
+from refimpl.balls import BallArithmetic, precision
+from refimpl.enclosure import Enclosure
+from refimpl.language import (
+    Add,
+    Anchor,
+    Apply,
+    Hinge,
+    Join,
+    Leaf,
+    MatMul,
+    Multiply,
+    Node,
+    Ones,
+    Place,
+    Reshape,
+    Scale,
+    Seed,
+    Spread,
+    Step,
+    Take,
+    Total,
+)
+from refimpl.program import leaf_values
+from refimpl.variants import VARIANTS, Suprema
+
+Floats = npt.NDArray[np.float64]
+
+SAMPLES = 48
+RISK = 1e-6
+"""Probability that any entry of a run of ENTRIES entries exceeds its typical allowance by chance."""
+ENTRIES = 10_000_000
+
+
+@lru_cache(maxsize=1)
+def factor() -> float:
+    """λ/√q: how many sampled root mean squares an error may measure, at RISK for ENTRIES entries."""
+    share = RISK / (2 * ENTRIES)
+    deviations = math.sqrt(2 * math.log(2 / share))
+    low, high = 0.0, 1.0
+    for _ in range(100):  # q·e^{1−q} rises from 0 to 1 on [0, 1]
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle * math.exp(1 - middle) < share ** (2 / SAMPLES) else (low, middle)
+    return deviations / math.sqrt(low)
+
+
+def sampled(enclosed: Enclosure, unit: float, *, rounds_leaves: bool) -> dict[str, Floats]:
+    """Per quantity and entry, factor() times the root mean square error of SAMPLES simulated runs at roundoff ``unit``.
+
+    inf or NaN where float64 cannot hold what the simulation needs. Signs of hinges are those of the exact arguments.
+    """
+    simulation = _Simulation(enclosed, unit, rounds_leaves=rounds_leaves)
+    with np.errstate(all="ignore"), precision(enclosed.working_bits):
+        errors = {id(node): error for node, error in simulation.run()}
+        results = enclosed.computation.results
+        return {name: factor() * _root_mean_square(errors[id(node)]) for name, node in results.items()}
+
+
+class _Simulation:
+    """The errors of SAMPLES runs of a program, side by side along a first axis."""
+
+    def __init__(self, enclosed: Enclosure, unit: float, *, rounds_leaves: bool) -> None:
+        self.enclosed = enclosed
+        self.unit = unit
+        self.rounds_leaves = rounds_leaves
+        self.leaves = leaf_values(enclosed.case)
+        self._exact: dict[int, Floats] = {}
+        # The same case has the same typical allowance in every process.
+        self.rng = np.random.default_rng(int(enclosed.case.id, 16))
+
+    def run(self) -> Iterator[tuple[Node, Floats]]:
+        """Each node with its errors, (SAMPLES, *shape)."""
+        errors: dict[int, Floats] = {}
+        for node in self.enclosed.order:
+            errors[id(node)] = self.error(node, [errors[id(operand)] for operand in node.operands])
+            yield node, errors[id(node)]
+
+    def exact(self, node: Node) -> Floats:
+        """The exact values of a node, rounded to float64; at a kink the middle of the set."""
+        if id(node) not in self._exact:
+            match node.primitive:
+                case Leaf(name):
+                    found = self.leaves[name].astype(np.float64)
+                case _:
+                    found = _floats(self.enclosed.values[id(node)])
+            self._exact[id(node)] = found
+        return self._exact[id(node)]
+
+    def rounding(self, magnitude: Floats) -> Floats:
+        """±unit · magnitude for each entry and sample."""
+        signs = self.rng.integers(0, 2, size=(SAMPLES, *magnitude.shape)) * (2 * self.unit) - self.unit
+        return np.asarray(signs * magnitude)
+
+    def error(self, node: Node, errors: list[Floats]) -> Floats:
+        """What passes on from the operands' errors, and what this node's own roundings add."""
+        match node.primitive:
+            case Leaf():
+                size = np.abs(self.exact(node)) if self.rounds_leaves else np.zeros(node.shape)
+                return self.rounding(size)
+            case Ones() | Seed() | Step() | Anchor():
+                return np.zeros((SAMPLES, *node.shape))
+            case Add():
+                return errors[0] + errors[1] + self.rounding(np.abs(self.exact(node)))
+            case Scale(scale):
+                passed = errors[0] * float(scale)
+                return passed if abs(scale) in (0, 1) else passed + self.rounding(np.abs(self.exact(node)))
+            case Multiply():
+                x, y = (self.exact(operand) for operand in node.operands)
+                return errors[0] * y + x * errors[1] + self.rounding(np.abs(x * y))
+            case MatMul(transpose_a, transpose_b):
+                return self.matmul(node, errors, transpose_a, transpose_b)
+            case Total(axes):
+                count = math.prod(node.operands[0].shape[axis] for axis in axes)
+                terms = np.asarray(np.abs(self.exact(node.operands[0])).sum(axis=axes))
+                passed = np.asarray(errors[0].sum(axis=tuple(axis + 1 for axis in axes)))
+                return passed + self.rounding(math.sqrt(count) * terms)
+            case Spread(axes):
+                spread = np.expand_dims(errors[0], tuple(axis + 1 for axis in axes))
+                return np.broadcast_to(spread, (SAMPLES, *node.shape))
+            case Reshape():
+                return errors[0].reshape(SAMPLES, *node.shape)
+            case Take(indices):
+                return errors[0].reshape(SAMPLES, -1)[:, indices].reshape(SAMPLES, *node.shape)
+            case Place(indices):
+                placed = np.zeros((SAMPLES, math.prod(node.shape)))
+                for row, flat in zip(placed, errors[0].reshape(SAMPLES, -1), strict=True):
+                    np.add.at(row, indices, flat)
+                return placed.reshape(SAMPLES, *node.shape)
+            case Join(axis):
+                return np.concatenate(errors, axis=axis + 1)
+            case Apply(function, order):
+                return self.applied(node.operands[0], function, order, errors[0])
+            case Hinge(below, above):
+                slope = np.where(self.exact(node.operands[0]) > 0, float(above), float(below))
+                rounds = {abs(below), abs(above)} - {0, 1}
+                return errors[0] * slope + (self.rounding(np.abs(self.exact(node))) if rounds else 0.0)
+            case primitive:
+                raise TypeError(f"no simulation of {type(primitive).__name__}")
+
+    def matmul(self, node: Node, errors: list[Floats], transpose_a: bool, transpose_b: bool) -> Floats:
+        a, b = (self.exact(operand) for operand in node.operands)
+        error_a, error_b = errors
+        if transpose_a:
+            a, error_a = a.T, np.swapaxes(error_a, 1, 2)
+        if transpose_b:
+            b, error_b = b.T, np.swapaxes(error_b, 1, 2)
+        passed = error_a @ b + a @ error_b
+        return np.asarray(passed + self.rounding(math.sqrt(a.shape[1]) * (np.abs(a) @ np.abs(b))))
+
+    def applied(self, z: Node, function: str, order: int, error: Floats) -> Floats:
+        balls = self.enclosed.values[id(z)]
+        arithmetic = BallArithmetic()
+        values = {k: _floats(arithmetic.apply(function, k, balls)) for k in {0, order, order + 1}}
+        suprema = Suprema(np.abs(self.exact(z)), np.abs(values[0]), np.abs(values[order]))
+        return error * values[order + 1] + self.rounding(VARIANTS[function, order].usual(suprema))
+
+
+def _root_mean_square(errors: Floats) -> Floats:
+    # Scaled, since the squares of errors below 1e-154 would underflow.
+    largest = np.max(np.abs(errors), axis=0)
+    scale = np.where(largest > 0, largest, 1.0)
+    return np.asarray(scale * np.sqrt(np.mean((errors / scale) ** 2, axis=0)))
+
+
+def _floats(balls: Values) -> Floats:
+    return np.array([float(ball) for ball in balls.reshape(-1)], dtype=np.float64).reshape(balls.shape)

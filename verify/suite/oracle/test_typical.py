@@ -1,0 +1,73 @@
+"""The typical allowance: what careful implementations lose, and careless ones exceed without being wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from fastimpl import gradients
+from gradproof.case import Case
+from gradproof.layers import Activation, Dense
+from gradproof.loss import Loss
+from gradproof.network import Network, dense_chain
+from refimpl.allowance import allowance
+from refimpl.enclosure import enclosure
+from refimpl.typical import ENTRIES, RISK, SAMPLES, factor
+from verify.strategies import cases
+
+
+@given(cases())
+@settings(max_examples=60)
+def test_a_careful_implementation_stays_within(case: Case) -> None:
+    enclosed = enclosure(case)
+    allowed = allowance(case, enclosed=enclosed)
+    for name, got in gradients(case).quantities().items():
+        if name in allowed.typical and np.all(np.isfinite(np.asarray(got))):
+            assert np.all(allowed.typical[name] <= allowed.rigorous[name])
+            assert np.all(enclosed.distance(name, got) <= allowed.typical[name])
+
+
+def test_it_is_the_same_each_time() -> None:
+    network = Network((3,), dense_chain((3, 4, 2), (Activation("tanh"),) * 2), Loss("squared_error", "sum"))
+    rng = np.random.default_rng(0)
+    parameters = {name: rng.normal(size=shape) for name, shape in network.parameter_shapes.items()}
+    case = Case(network, parameters, rng.normal(size=(2, 3)), targets=np.ones((2, 2)))
+    once, again = (allowance(case).typical for _ in range(2))
+    for name, typical in once.items():
+        assert np.array_equal(typical, again[name])
+
+
+def test_a_cancelling_tanh_exceeds_it_and_stays_within_the_rigorous_one() -> None:
+    """(eᶻ − e⁻ᶻ)/(eᶻ + e⁻ᶻ) is the right formula and loses the digits of a small z."""
+    network = Network((1,), (Dense(1, bias=False), Activation("tanh")))
+    z = 1e-6 / 3
+    case = Case(network, {"0.weight": [[1.0]]}, [[z]], upstream=[[1.0]])
+    careless = (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z))
+    allowed = allowance(case)
+    off = enclosure(case).distance("outputs", [[careless]])[0, 0]
+    assert allowed.typical["outputs"][0, 0] < off <= allowed.rigorous["outputs"][0, 0]
+
+
+def test_depth_inflates_the_rigorous_bound_and_hardly_the_typical_one() -> None:
+    depth, width = 12, 8
+    rng = np.random.default_rng(1)
+    network = Network(
+        (width,), dense_chain((width,) * (depth + 1), (Activation("tanh"),) * depth), Loss("half_squared_error", "sum")
+    )
+    parameters = {name: rng.normal(size=shape) / math.sqrt(width) for name, shape in network.parameter_shapes.items()}
+    case = Case(network, parameters, rng.normal(size=(4, width)), targets=rng.normal(size=(4, width)), dtype="float32")
+    allowed, exact = allowance(case), enclosure(case)
+    first = np.abs(exact.nearest("0.weight"))
+    assert np.median(allowed.typical["0.weight"] / first) <= 1e-3
+    assert np.median(allowed.rigorous["0.weight"] / first) > 10 * np.median(allowed.typical["0.weight"] / first)
+
+
+def test_the_factor_is_what_the_stated_risk_asks_for() -> None:
+    share = RISK / (2 * ENTRIES)
+    deviations = math.sqrt(2 * math.log(2 / share))
+    q = (deviations / factor()) ** 2
+    assert (q * math.exp(1 - q)) ** (SAMPLES / 2) == pytest.approx(share, rel=1e-9)
+    assert 0 < q < 1
