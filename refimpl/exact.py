@@ -24,6 +24,9 @@ from refimpl.expressions import Balls, symbols_of
 from refimpl.program import leaf_values
 from refimpl.symbolic import Symbolic, symbolic
 
+SET_DIGITS = 8
+"""A ball's radius has 30 bits, so that the ends of a set are known to some nine digits."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -65,12 +68,16 @@ class Numbers:
         return self._found.sets[name]
 
     def decimal(self, name: str, index: tuple[int, ...] = ()) -> str:
-        """An entry to ``digits`` digits, the last one ±1; for a set, and where precision did not suffice, its ball."""
+        """An entry to ``digits`` digits, the last one ±1; a set as ``[low, high]`` around it, to SET_DIGITS digits.
+
+        Where precision did not suffice, its ball.
+        """
         ball = self._found.balls[name][index]
         needed = math.ceil(self.digits * math.log2(10)) + 2
         with precision(max(self._found.bits, needed)):
             if self._found.sets[name][index] and ball.rad() > 0:
-                low, high = (end.str(self.digits, radius=False) for end in (ball.lower(), ball.upper()))
+                digits = min(self.digits, SET_DIGITS)
+                low, high = (end.str(digits, radius=False) for end in (ball.lower(), ball.upper()))
                 return f"[{low}, {high}]"
             return str(ball.str(self.digits, radius=ball.rel_accuracy_bits() < needed))
 

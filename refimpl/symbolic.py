@@ -226,7 +226,7 @@ def symbolic(network: Network, batch: int = 1, *, weighted: bool = False, functi
         raise ArgumentError("network", f"a program of at most {MOST_TERMS} terms (see refimpl.enclosure)", terms)
     builder = _Builder(network, leaf_symbols(network, computation.leaves), keep_names=functions)
     builder.name(loss, lambda _: Entry("L", "L"))
-    for path, node in layers.items():
+    for path, node in reversed(layers.items()):  # a layer before those inside it, whose ∂L/∂ may be its own
         letter = _layer_letter(network, path)
         builder.name(node, partial(_neuron, letter, path, node.shape))
         builder.name(deltas[f"delta {path}"], partial(_neuron, f"d{letter}", path, node.shape))
@@ -258,12 +258,12 @@ class _Builder:
             self.arithmetic.constants[self.strength[0]] = self.strength[2]
         self.program: list[Assignment] = []
         self.values: dict[int, Values] = {}
-        self._names: dict[int, Callable[[tuple[int, ...]], Entry]] = {}
+        self._names: dict[int, list[Callable[[tuple[int, ...]], Entry]]] = {}
         self._shared: dict[Any, Any] = {}
 
     def name(self, node: Node, symbol: Callable[[tuple[int, ...]], Entry]) -> None:
-        """Has a symbol assigned to each entry of a node, by its index; the first name given to a node stays."""
-        self._names.setdefault(id(node), symbol)
+        """Has a symbol assigned to each entry of a node, by its index; formulas use the first one given to a node."""
+        self._names.setdefault(id(node), []).append(symbol)
 
     def run(self, order: tuple[Node, ...]) -> None:
         """Evaluates every node."""
@@ -273,7 +273,10 @@ class _Builder:
                 case Leaf():
                     pass
                 case _ if id(node) in self._names:
-                    values = self._assigned(values, self._names[id(node)])
+                    first, *others = self._names[id(node)]
+                    values = self._assigned(values, first)
+                    for other in others:
+                        self._assigned(values, other)
                 case Apply(_, 1) if node.note.startswith("derivative of layer "):
                     path = _path_in(node.note.removeprefix("derivative of "))
                     values = self._assigned(values, partial(_neuron, "a'", path, node.shape))
