@@ -225,9 +225,9 @@ def test_peers_stand_in_one_table_with_the_base_first(tmp_path: Path) -> None:
 
 
 def test_networks_are_sorted_by_their_numbers(tmp_path: Path) -> None:
-    rows = [benchmark(group, "fastimpl", 1e-6) for group in ("784-16", None, "64-10", "5-8")]
+    rows = [benchmark(group, "fastimpl", 1e-6) for group in ("784-16", None, "64-10", "5-10", "5-8")]
     text, _ = written(tmp_path, benchmarks(*rows))
-    assert re.findall("### (.*)", text) == ["5-8", "64-10", "784-16", "other benchmarks"]
+    assert re.findall("### (.*)", text) == ["5-8", "5-10", "64-10", "784-16", "other benchmarks"]
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -242,7 +242,8 @@ def test_a_folder_stands_for_its_json_files_and_no_file_counts_twice(tmp_path: P
     (tmp_path / "a.json").write_bytes(encode(wrong()))
     (tmp_path / "b.json").write_bytes(encode(correct()))
     (tmp_path / "notes.txt").write_text("not a record")
-    assert len(read([tmp_path, tmp_path / "a.json", str(tmp_path / "b.json")]).checks) == 2
+    twice = tmp_path / ".." / tmp_path.name / "b.json"
+    assert len(read([tmp_path, tmp_path / "a.json", str(twice)]).checks) == 2
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -387,6 +388,15 @@ def test_the_folder_to_write_to_must_not_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(encode(correct()))
     with pytest.raises(ArgumentError, match="out_dir: expected a folder"):
         write_report([tmp_path / "a.json"], tmp_path / "a.json")
+
+
+def test_the_days_of_all_files_are_told(tmp_path: Path) -> None:
+    records = [
+        replace(correct(), target=f"t{n}", started=started)
+        for n, started in enumerate(("2026-01-09T00:00:00+00:00", "2026-01-07T23:30:00-01:00", "2026-01-10T00:00:00"))
+    ]
+    text, _ = written(tmp_path, *records)
+    assert "Recorded 2026-01-08 to 2026-01-10." in text
 
 
 def test_many_checks_are_all_there(tmp_path: Path) -> None:

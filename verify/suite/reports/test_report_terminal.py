@@ -80,6 +80,14 @@ def test_a_set_at_a_kink_is_shown_as_an_interval() -> None:
     assert "[0, 2]" in screen(kink())
 
 
+def test_every_array_of_a_case_is_shown() -> None:
+    lines = [printed.strip() for printed in screen(kink()).splitlines()]
+    assert "upstream  [[2.0]]" in lines
+    lines = [printed.strip() for printed in screen(RECORDS["inaccurate"]()).splitlines()]
+    for row in ("[-3e-05, 40.0  ]]", "1.body.0.weight  [[0.33333334, 0.0       ],", "sample weights   [1.0, 2.5]"):
+        assert row in lines
+
+
 def test_all_failures_are_shown() -> None:
     failures = [failure(summary=f"summary number {n}", replay=f"gradproof replay {n}") for n in range(7)]
     text = screen(check(*failures))
@@ -89,7 +97,7 @@ def test_all_failures_are_shown() -> None:
 
 
 def test_replay_is_one_line_to_copy() -> None:
-    command = f"gradproof replay abc --target '{'long folder/' * 20}net.py:net'"
+    command = f"gradproof replay abc --target '{'long  folder/' * 60}net.py:net'"
     assert f"  {command}\n" in screen(check(failure(replay=command)), width=60)
 
 
