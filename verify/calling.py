@@ -80,7 +80,7 @@ def call(implementation: Implementation, case: Case) -> Answer | NoAnswer:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return _crash(implementation, case, error, output)
+            return _crash(implementation, case, handed, error, output)
         changed = _changed(case, handed)
     if changed:
         message = f"the target changes {_listed(changed)} of the case that it is given; it must copy first"
@@ -106,20 +106,21 @@ def label(quantity: str) -> str:
     return quantity if quantity in (LOSS, OUTPUTS, TARGET) else f"∂L/∂{quantity}"
 
 
-def _crash(implementation: Implementation, case: Case, error: BaseException, output: _Output) -> NoAnswer:
+def _crash(implementation: Implementation, case: Case, handed: Case, error: BaseException, output: _Output) -> NoAnswer:
     place = implementation.place_of(error)
     where = f" ({place})" if place else ""
     said = " ".join(str(error).split())
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     printed = output.text()
+    changed = _changed(case, handed)
     if isinstance(error, ValueError) and "read-only" in said:
-        changed = _changed_when_writable(implementation, case)
-        if changed:
-            message = (
-                f"the target changes {_listed(changed)} of the case in place{where}; "
-                "a case's arrays are read-only, so it must copy first"
-            )
-            return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), CHANGES, printed)
+        changed = changed or _changed_when_writable(implementation, case)
+    if changed:
+        message = (
+            f"the target changes {_listed(changed)} of the case in place, and fails{where}; "
+            "a case's arrays are read-only, so it must copy first"
+        )
+        return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), CHANGES, printed)
     return NoAnswer((Finding(Verdict.CRASHED, TARGET, f"{text}{where}"),), (type(error).__name__, where), printed)
 
 

@@ -14,11 +14,12 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -48,6 +49,7 @@ class Surroundings:
         self.folders = tuple(dict.fromkeys(folder.resolve() for folder in folders))
         self.hidden_rooms = tuple(room for room in ROOMS if any(_holds(folder, room) for folder in self.folders))
         """Our rooms whose names these folders use for modules of their own."""
+        self._finder = _Finder(self.hidden_rooms, [str(folder) for folder in self.folders])
         self._modules: dict[str, ModuleType] = {}
 
     @contextmanager
@@ -63,9 +65,13 @@ class Surroundings:
         known = frozenset(sys.modules)
         entries = [str(folder) for folder in self.folders]
         sys.path[:0] = entries
+        if self.hidden_rooms:
+            sys.meta_path.insert(0, self._finder)
         try:
             yield
         finally:
+            if self._finder in sys.meta_path:
+                sys.meta_path.remove(self._finder)
             for entry in entries:
                 if entry in sys.path:
                     sys.path.remove(entry)
@@ -82,14 +88,34 @@ class Surroundings:
     def _owns(self, module: ModuleType) -> bool:
         """Whether a module lies in the folders themselves, not in an environment below them, nor in our house."""
         file = getattr(module, "__file__", None)
-        if not isinstance(file, str):
-            return False
-        path = Path(file).resolve()
+        # A folder without an __init__.py is a package as well, of no file.
+        places = [file] if isinstance(file, str) else [str(place) for place in getattr(module, "__path__", ())]
+        return bool(places) and all(self._holds(Path(place).resolve()) for place in places)
+
+    def _holds(self, path: Path) -> bool:
         if not any(path.is_relative_to(folder) for folder in self.folders):
             return False
         if any(path.is_relative_to(place) for place in _environment()):
             return False
         return not (path.is_relative_to(HOUSE) and path.relative_to(HOUSE).parts[0] in (*ROOMS, "gradproof"))
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Finds modules under the names of hidden rooms in somebody's folders, and nowhere else.
+
+    ``sys.path`` alone would not do: a package of ours goes before a folder of theirs that has no ``__init__.py``.
+    """
+
+    rooms: tuple[str, ...]
+    folders: list[str]
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if path is not None or name not in self.rooms:
+            return None
+        return PathFinder.find_spec(name, self.folders, target)
 
 
 @dataclass(frozen=True)

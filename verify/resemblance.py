@@ -56,7 +56,8 @@ def _factors(case: Case) -> Iterator[tuple[Fraction, str]]:
     """Factors that mistakes leave behind, the plainest first, with what in the case is as large."""
     outputs = int(np.prod(case.network.output_shape))
     named: dict[int, list[str]] = {}
-    for name, size in (("samples", case.batch), ("outputs", outputs), ("samples × outputs", case.batch * outputs)):
+    products = [("samples × outputs", case.batch * outputs)] if min(case.batch, outputs) > 1 else []
+    for name, size in (("samples", case.batch), ("outputs", outputs), *products):
         named.setdefault(size, []).append(name)
     sizes = [(Fraction(size), f" ({', '.join(names)}: {size})") for size, names in named.items() if size > 1]
     sized = [*sizes, *((1 / size, words) for size, words in sizes)]

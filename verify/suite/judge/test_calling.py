@@ -198,6 +198,14 @@ def test_changing_the_case_is_found_and_does_not_reach_ours(part, forced):
     assert case.to_data() == before
 
 
+def test_a_change_that_then_fails_is_still_a_change():
+    def changes(case):
+        case.inputs.setflags(write=True)
+        case.inputs += 1  # the array, and then the attribute, which a case refuses
+
+    assert "changes inputs" in ask(changes).findings[0].message
+
+
 def test_writing_to_another_read_only_array_is_no_change_of_the_case():
     def crashes(case):
         np.broadcast_to(np.ones(1), 3)[0] = 2
