@@ -240,8 +240,7 @@ class _Builder:
             feeds += self.loss(output)
         self.drop_unread(output)
         self.place_derivatives()
-        if self.purpose != "outputs":
-            self.place_gradients()
+        self.place_gradients()
         body = [*self.penalties(), *(_row(step) for step in (*self.steps, *self.losses))]
         updates = [Row(sgd, None, {START: 0, STOP: self.parameters.updated})] if self.purpose == "training" else []
         return Plan(
@@ -371,7 +370,7 @@ class _Builder:
                 step.cells[SLOPE] = step.input.slot if alone else self.slot(step.input.rows * step.input.width)
 
     def place_gradients(self) -> None:
-        """Where two pass a gradient to one value, the second to run adds to the first."""
+        """Where two pass a gradient to one value, the second to run adds to the first; without a loss nobody does."""
         written: set[str] = set()
         for loss in self.losses:
             self.pass_back(loss)
