@@ -4,7 +4,8 @@
     JAX_ENABLE_X64=1 gradproof check examples/jax_function.py:adapter
 
 JAX computes in float32 unless it is told otherwise; without ``JAX_ENABLE_X64=1`` this adapter therefore declares
-float32 alone, so that it is held to the precision that it really has.
+float32 alone, so that it is held to the precision that it really has. Depth, widths and batches are kept small, since
+JAX compiles each operation anew for every shape that it meets.
 """
 
 import gradproof
@@ -36,7 +37,9 @@ value_and_grad = jax.value_and_grad(cost, has_aux=True)
     losses="categorical_cross_entropy_with_logits/batch_mean",
     hidden="tanh",
     output="identity",
-    depth=(1, 3),
+    depth=(1, 2),
+    width=(1, 3),
+    batch=(1, 2),
     dtypes=("float64", "float32") if jax.config.jax_enable_x64 else ("float32",),
 )
 def adapter(case):

@@ -1,10 +1,10 @@
-"""A sigmoid network in plain NumPy with one mistake that is easy to make and hard to see: it still learns.
+"""A sigmoid network in plain NumPy with one mistake that is easy to make and hard to see, because it still learns.
 
     gradproof check examples/numpy_network_wrong.py:adapter
 
 Only the activations are kept, and ``backward`` hands them to ``sigmoid_prime``, which takes the pre-activations:
-σ'(a) in place of σ'(z). Both lie in (0, ¼] and σ'(a) is never close to 0, so that training looks healthy. Either
-``a * (1 - a)`` or ``sigmoid_prime(z)`` is meant.
+σ'(a) in place of σ'(z). Either ``a * (1 - a)`` or ``sigmoid_prime(z)`` is meant. Both are positive and at most ¼, so
+that no sign is wrong in the last layer: OR is learned from every start, and where XOR is not, bad luck gets the blame.
 """
 
 import numpy as np

@@ -98,15 +98,24 @@ def test_the_readme_shows_the_adapter_as_it_is() -> None:
     assert f"```python\n{adapter}```" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["numpy_network.py", "numpy_network_wrong.py"])
-def test_the_students_network_learns_wrong_or_not(name: str) -> None:
-    inputs, targets = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]]), np.array([[0.0, 1.0, 1.0, 0.0]])
-    network = load(name).NeuralNetwork((2, 3, 1))
-    network.forward(inputs)
-    before = network.cost(targets)
-    network.train(inputs, targets, rate=2.0, epochs=5000)
-    network.forward(inputs)
-    assert network.cost(targets) < before / 10
+LOGIC = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+OR, XOR = np.array([[0.0, 1.0, 1.0, 1.0]]), np.array([[0.0, 1.0, 1.0, 0.0]])
+
+
+def starts_that_learn(name: str, targets: np.ndarray) -> int:
+    """Of three starts, how many end without a mistake."""
+    module, learned = load(name), 0
+    for seed in range(3):
+        network = module.NeuralNetwork((2, 3, 1), seed)
+        network.train(LOGIC, targets, rate=2.0, epochs=3000)
+        learned += bool(np.all((network.forward(LOGIC) > 0.5) == targets))
+    return learned
+
+
+def test_the_students_mistake_hides_behind_what_it_still_learns() -> None:
+    assert starts_that_learn("numpy_network.py", OR) == starts_that_learn("numpy_network_wrong.py", OR) == 3
+    assert starts_that_learn("numpy_network.py", XOR) == 3
+    assert starts_that_learn("numpy_network_wrong.py", XOR) < 3
 
 
 @settings(deadline=None, max_examples=20)

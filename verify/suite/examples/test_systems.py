@@ -60,12 +60,22 @@ class TestOneHiddenLayer:
         assert script("common").verdict(trained) == "correct"
 
 
+@pytest.fixture(scope="module")
+def later(_folder_in_front: None) -> dict[str, np.ndarray]:
+    """The worked example's parameters after 10,000 steps."""
+    return dict(script("worked_example").trained(10_000))
+
+
+@pytest.fixture(scope="module")
+def learned(_folder_in_front: None) -> tuple[dict[str, np.ndarray], list[float]]:
+    """The parameters that the 28×28 digits end with, and the losses on the way."""
+    digits = script("digits_28x28")
+    parameters, losses = digits.learn(digits.load()[0])
+    return parameters, losses
+
+
 class TestWorkedExample:
     """The 2-2-2 example: its published numbers, whoever takes the step."""
-
-    @pytest.fixture(scope="class")
-    def later(self) -> dict[str, np.ndarray]:
-        return dict(script("worked_example").trained(10_000))
 
     @pytest.mark.parametrize("who", ["oracle", "fastimpl's gradient", "fastimpl's loop"])
     def test_every_published_number_comes_out(self, who: str, later: dict[str, np.ndarray]) -> None:
@@ -165,11 +175,6 @@ class TestDigits8x8:
 
 
 class TestDigits28x28:
-    @pytest.fixture(scope="class")
-    def learned(self) -> tuple[dict[str, np.ndarray], list[float]]:
-        digits = script("digits_28x28")
-        return digits.learn(digits.load()[0])
-
     def test_it_learns(self, learned: tuple[dict[str, np.ndarray], list[float]]) -> None:
         digits = script("digits_28x28")
         kept, held_out = digits.load()
