@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -216,6 +217,7 @@ def _options() -> dict[str, Any]:
     }
 
 
+@cache  # compiled once a process; templates are part of the package and do not change
 def _html_environment() -> Environment:
     environment = Environment(autoescape=True, **_options())
     environment.filters["kind"] = lambda word: KINDS[word][0]
@@ -224,6 +226,7 @@ def _html_environment() -> Environment:
     return environment
 
 
+@cache
 def _markdown_environment() -> Environment:
     # Every value that a template prints passes through ``finalize``: forgetting to escape is impossible there.
     environment = Environment(autoescape=False, finalize=markdown.escape, **_options())  # noqa: S701

@@ -17,10 +17,11 @@ from rich.text import Text
 
 from gradproof.case import Case
 from gradproof.record import CheckRecord
-from gradproof.verdict import Finding, Verdict
+from gradproof.verdict import Finding, Verdict, overall
 from reports.numbers import Digits
 from reports.text import encodable, line
 from reports.view import (
+    MEANINGS,
     CheckView,
     FailureView,
     FindingView,
@@ -67,19 +68,21 @@ def render_check(record: CheckRecord, console: Console) -> None:
         _failure(screen, failure, view)
     if view.failures:
         screen.rule("")
-        screen.line(f"{view.word}: {view.counted}", style="bold")
+        screen.line(f"{view.word}: {view.target}; {view.counted}", style="bold")
     screen.line(_facts(record), style="dim")
     screen.blank()
 
 
-def render_case(case: Case, findings: Sequence[Finding], console: Console) -> None:
-    """Prints what was found about one case, then every number of the case; without findings, that all is correct."""
+def render_case(case: Case, findings: Sequence[Finding], console: Console, target: str | None = None) -> None:
+    """Prints the verdict on one case (correct where nothing was found), what was found, and all the case's numbers."""
     screen = _Screen(console)
     screen.blank()
     views = tuple(map(finding_view, findings))
-    if not views:
-        screen.verdict(Verdict.CORRECT, "correct", f"case {case.id}")
-        screen.blank()
+    verdict = overall(finding.verdict for finding in findings)
+    screen.verdict(verdict, str(verdict), line(target) if target else f"case {case.id}")
+    screen.blank()
+    screen.line(MEANINGS[verdict])
+    screen.blank()
     _findings(screen, views, messages(views, ""))
     _case(screen, case, case.id)
     screen.blank()

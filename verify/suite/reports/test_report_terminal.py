@@ -137,9 +137,11 @@ def test_a_damaged_case_prints_nothing() -> None:
 def test_a_case_alone() -> None:
     to, stream = console()
     render_case(small_case(), WRONG_FINDINGS, to)
-    render_case(small_case(), (), to)
+    render_case(small_case(), (), to, target="[b]net.py:f[/b]")
     to.file.flush()
     found, fine = stream.getvalue().decode().split("CORRECT")
+    assert "WRONG   case fc06eab4294f" in found
     assert "0.013562881298718" in found
+    assert "[b]net.py:f[/b]" in fine
     assert "[[ 0.5 , -1.0 ]," in found
     assert "[[ 0.5 , -1.0 ]," in fine
