@@ -26,7 +26,7 @@ MEANINGS: Final = MappingProxyType(
         Verdict.CRASHED: "The target raised an error instead of answering.",
         Verdict.TIMED_OUT: "The target did not answer in time.",
         Verdict.BROKE_PROTOCOL: "What came back is no answer to the case.",
-        Verdict.UNDECIDED: "Some numbers are proved neither right nor wrong: nothing bounds what careful arithmetic loses there.",
+        Verdict.UNDECIDED: "Some numbers are proved neither right nor wrong: nothing bounds careful arithmetic there.",
         Verdict.ORACLE_CONFLICT: "gradproof's own sources of truth disagree. This is a defect of gradproof: report it.",
     }
 )
