@@ -67,7 +67,7 @@ class Training:
 
 def epoch_means(step_losses: npt.NDArray[np.float64], batch_sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Means over the last axis of the losses (epochs, steps), weighted by the samples of each step."""
-    means: npt.NDArray[np.float64] = step_losses @ (batch_sizes / batch_sizes.sum())
+    means: npt.NDArray[np.float64] = (step_losses * (batch_sizes / batch_sizes.sum())).sum(axis=-1)
     return means
 
 

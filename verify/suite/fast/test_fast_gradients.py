@@ -17,7 +17,7 @@ from gradproof.layers import Activation, Branches, Dense, Layer, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network, dense_chain
 from gradproof.verdict import Verdict
-from gradproof.vocabulary import DTYPES, REDUCTIONS, Dtype
+from gradproof.vocabulary import DTYPES, REDUCTIONS, Dtype, Reduction, TargetKind
 from refimpl.enclosure import enclosure
 from verify.judge import judge
 from verify.strategies import cases, large_cases, seeded_case
@@ -71,9 +71,9 @@ def test_products_by_blas_are_correct(dtype: Dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize(("name", "source"), [(name, source) for name in LOSS_KERNELS for source in LOSS_KERNELS[name]])
-def test_each_loss_by_each_way_it_is_computed(name: str, source: str, reduction: str, dtype: Dtype) -> None:
+def test_each_loss_by_each_way_it_is_computed(name: str, source: str, reduction: Reduction, dtype: Dtype) -> None:
     layers: tuple[Layer, ...] = (Dense(3), Activation(source)) if source else (Dense(3),)
-    kinds = ("real",) if "squared" in name else ("hard", "soft", "free")
+    kinds: tuple[TargetKind, ...] = ("real",) if "squared" in name else ("hard", "soft", "free")
     for kind in kinds:
         network = Network((2,), layers, Loss(name, reduction, kind))
         refuse_wrong(seeded_case(network, 4, seed=5, dtype=dtype, sample_weights=True))
@@ -204,7 +204,7 @@ def test_kernels_write_nowhere_but_into_their_buffers(case: Case) -> None:
                 case.network,
                 case.parameters,
                 case.inputs,
-                case.targets,
+                np.asarray(case.targets),
                 learning_rate=0.1,
                 epochs=2,
                 batch_size=2,

@@ -1,0 +1,163 @@
+"""The kernels as a set, and the elementary functions under them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mpmath  # type: ignore[import-untyped]
+import numpy as np
+import pytest
+from numba.core.caching import NullCache
+from numba.core.runtime import _nrt_python, rtsys
+
+import fastimpl
+from fastimpl.elementary import exponential, exponential_and_less_one
+from fastimpl.jit import Kernel
+from fastimpl.kernels import activations, batches, dense, losses, merge, penalties
+from fastimpl.plan import PROBABILITIES
+from fastimpl.walkers import run_epochs, run_once
+from gradproof.case import Case
+from gradproof.layers import Activation, Branches
+from gradproof.loss import Loss
+from gradproof.network import Network, dense_chain
+from gradproof.vocabulary import ACTIVATIONS, DTYPES, LOSSES, MERGES, PENALTIES, UNIT, Dtype
+from verify.strategies import seeded_case
+
+KERNELS = {
+    kernel.name: kernel
+    for module in (activations, batches, dense, losses, merge, penalties)
+    for kernel in vars(module).values()
+    if isinstance(kernel, Kernel)
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "kernels"),
+    [
+        (ACTIVATIONS, activations.ACTIVATION_KERNELS),
+        (LOSSES, losses.LOSS_KERNELS),
+        (PENALTIES, penalties.PENALTY_KERNELS),
+    ],
+)
+def test_every_word_has_its_kernel_and_every_kernel_its_word(words: object, kernels: object) -> None:
+    assert set(words) == set(kernels)  # type: ignore[call-overload]
+
+
+def test_losses_from_probabilities_know_every_activation_that_gives_them() -> None:
+    assert {name for name, word in ACTIVATIONS.items() if word.range == UNIT} == PROBABILITIES
+    for name, word in LOSSES.items():
+        assert set(losses.LOSS_KERNELS[name]) == (PROBABILITIES if word.domain == UNIT else {""})
+
+
+def test_every_way_to_merge_has_its_step() -> None:
+    merged = {"concat": [[1.0, 2.0, 1.0, 2.0]], "sum": [[2.0, 4.0]]}
+    assert set(merged) == set(MERGES)
+    for how, expected in merged.items():
+        network = Network((2,), (Branches(((Activation("identity"),),) * 2, how),))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(fastimpl.predict(network, {}, [[1.0, 2.0]]), expected)
+
+
+def test_kernels_depend_on_nothing_but_what_their_stamp_covers() -> None:
+    """A value from another package of this project, frozen into a kernel, could change without a new stamp."""
+    package = Path(fastimpl.__file__).parent
+    compiled = [*(package / "kernels").glob("*.py"), package / "elementary.py", package / "memory.py"]
+    compiled += [package / "table.py", package / "walkers.py"]
+    for path in compiled:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not [n for n in names if n and n.startswith("gradproof")], path
+
+
+def units_in_the_last_place(got: float, exact: mpmath.mpf) -> float:
+    return float(abs(mpmath.mpf(got) - exact) / mpmath.mpf(float(np.spacing(abs(float(exact))))))
+
+
+def test_the_exponential_is_within_one_unit_in_the_last_place() -> None:
+    generator = np.random.default_rng(1)
+    points = np.concatenate(
+        [
+            -np.exp2(generator.uniform(-60, 9.5, 3000)),
+            -np.log(2) * np.arange(0, 1075, 2.5),
+            [0.0, -1e-300, -745.1, -745.2, -746.0, -800.0, -1e300, -np.inf],
+        ]
+    )
+    with mpmath.workprec(120):
+        for x in points.tolist():
+            exact = mpmath.exp(x)
+            assert units_in_the_last_place(exponential(x), exact) <= 1.0, x
+            power, less_one = exponential_and_less_one(x)
+            assert power == exponential(x)
+            if x != 0.0:
+                assert units_in_the_last_place(less_one, mpmath.expm1(x)) <= 1.0, x
+    assert exponential(0.0) == 1.0
+    assert np.isnan(exponential(float("nan")))
+
+
+def test_no_step_allocates() -> None:
+    networks = (
+        Network((5,), dense_chain((5, 8, 3), (Activation("tanh"), Activation("softmax"))), LOSS),
+        Network((30,), dense_chain((30, 40, 3), (Activation("relu"), Activation("softmax"))), LOSS),
+    )
+    _nrt_python.memsys_enable_stats()
+    try:
+        for network in networks:
+            case = seeded_case(network, 50, seed=1)
+            counts = []
+            for epochs in (1, 300):
+                before = rtsys.get_allocation_stats()
+                train(case, epochs)
+                after = rtsys.get_allocation_stats()
+                counts.append(after.alloc - before.alloc)
+            assert counts[0] == counts[1] == 0
+    finally:
+        _nrt_python.memsys_disable_stats()
+
+
+LOSS = Loss("categorical_cross_entropy", "batch_mean")
+
+
+def train(case: Case, epochs: int) -> None:
+    fastimpl.train(
+        case.network,
+        case.parameters,
+        case.inputs,
+        np.asarray(case.targets),
+        learning_rate=0.01,
+        epochs=epochs,
+        batch_size=16,
+    )
+
+
+def test_another_architecture_compiles_nothing() -> None:
+    def all_compiled() -> dict[str, set[str]]:
+        return {name: set(kernel._compiled) for name, kernel in KERNELS.items()}
+
+    tanh, softmax = Activation("tanh"), Activation("softmax")
+    train(seeded_case(Network((2,), dense_chain((2, 3, 2), (tanh, softmax)), LOSS), 5, seed=1), 1)
+    before = all_compiled()
+    layers = (*dense_chain((3, 7, 7), (softmax, tanh)), *dense_chain((7, 6, 5, 4), (tanh, tanh, softmax)))
+    train(seeded_case(Network((3,), layers, LOSS), 9, seed=2), 3)
+    assert all_compiled() == before
+    walkers: tuple[Any, ...] = (run_once, run_epochs)
+    assert all(len(walker.dispatcher.signatures) <= 1 for walker in walkers)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_kernels_loop_in_vectors(dtype: Dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two that a step spends its time in outside products: without a vector they would still be right, and slow."""
+    monkeypatch.setattr("fastimpl.jit.cache_for", lambda function, stamp: NullCache())  # what is loaded has no text
+    for kernel in (activations.sigmoid, activations.tanh):
+        fresh = Kernel(kernel.function, frozenset({"contract"}))
+        text = fresh.compiled(dtype).inspect_llvm()
+        assert " x double>" in text, kernel
+
+
+def test_importing_the_package_loads_no_compiler() -> None:
+    script = "import sys, fastimpl; print(sorted({'numba', 'scipy', 'numpy', 'llvmlite'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
