@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradproof import Activation, Case, Gradients, Loss, Network, Verdict, dense_chain
+from refimpl.enclosure import enclosure
 from verify.campaign import check
 from verify.judge import judge
 
@@ -121,7 +122,7 @@ def test_the_students_mistake_hides_behind_what_it_still_learns() -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))
 def test_the_students_one_mistake_is_where_sigmoid_prime_is_taken(seed: int, depth: int) -> None:
-    module = load("numpy_network_wrong.py")
+    module: Any = load("numpy_network_wrong.py")
     case = case_of((2, 3, 2, 2)[: depth + 1], "sigmoid", "half_squared_error/batch_mean", seed)
     assert judge(case, answer(module.adapter, case)).verdict is Verdict.WRONG
     module.sigmoid_prime = lambda a: a * (1 - a)
@@ -162,6 +163,16 @@ class TestBackpropagation:
         for factor, verdict in ((True, Verdict.WRONG), (False, Verdict.CORRECT)):
             named = case.stack.name(self.package_gradients(case, factor=factor))
             assert judge(case, Gradients(named)).verdict is verdict
+
+    def test_the_case_that_can_be_followed_on_paper(self) -> None:
+        pytest.importorskip("backpropagation")
+        drawn = case_of((1, 1, 1), "sigmoid", "half_squared_error/sum", seed=0, batch=1)
+        zeros = {name: np.zeros(shape) for name, shape in drawn.network.parameter_shapes.items()}
+        case = drawn.replace(parameters=zeros, inputs=[[0.0]], targets=[[0.0]])
+        enclosed = enclosure(case)
+        got = load("third_party/backpropagation_step.py").adapter(case)["parameters"]
+        assert [enclosed.nearest(name).item() for name in ("2.weight", "2.bias")] == [0.0625, 0.125]
+        assert [got[name].item() for name in ("2.weight", "2.bias")] == [0.03125, 0.0]
 
     def test_its_biases_are_never_updated(self) -> None:
         pytest.importorskip("backpropagation")
