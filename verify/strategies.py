@@ -26,13 +26,14 @@ from gradproof.vocabulary import ACTIVATIONS, DTYPES, LOSSES, REDUCTIONS, Dtype,
 from verify.grids import (
     ARRAY,
     DYADIC,
+    GOALS,
     GRIDS,
     LARGE_POOL,
     POOL,
-    ROW,
     SAMPLE_WEIGHTS,
     SIGNED_SAMPLE_WEIGHTS,
     SOFT,
+    WEIGHTS,
     Bytes,
     Numbers,
     distributions,
@@ -315,7 +316,7 @@ class _Tree:
                 layers += self.dense(units, self.hidden)
                 depth, width = depth - 1, units
             else:
-                within = _within(self.draw, (1, depth - 1))
+                within = _within(self.draw, (min(depth - 1, 1 + (kind == "branches")), depth - 1))
                 layer, width = self.merge(kind, within, width)
                 layers.append(layer)
                 depth -= within
@@ -339,12 +340,13 @@ class _Tree:
         total = next(self.widths)
         bodies: list[tuple[Layer, ...]] = []
         ends: list[int] = []
-        while depth > 0 and len(bodies) < 3:
-            within = depth if len(bodies) == 2 else _within(self.draw, (1, depth))
+        while depth > 0:
+            # One dense layer at least is left for a second branch.
+            within = _within(self.draw, (1, max(1, depth - (not bodies))))
             ends.append(next(self.widths) if concat else total)
             bodies.append(tuple(self.chain(within, width, ends[-1], self.hidden)))
             depth -= within
-        if self.odd and (concat or total == width) and _rarely(self.draw):
+        if self.odd and (_rarely(self.draw) or len(bodies) == 1) and (concat or total == width):
             bodies.append((self.activation(_one(self.draw, self.hidden)),))
             ends.append(width)
         return Branches(tuple(bodies), "concat" if concat else "sum"), sum(ends) if concat else total
@@ -481,14 +483,13 @@ def _case(draw: Draw, menu: _Menu, extremes: bool) -> Case:
 
     pool, jitter = numbers.data_pool, numbers.generator
     inputs = jittered(pick(pool, table(numbers.data_grid), (batch, *network.input_shape)), jitter)
-    start = ROW * batch
-    goal = pick(pool, table(numbers.data_grid, zero_first=network.loss is not None), (batch, *outputs), start)
+    goal = pick(pool, table(numbers.data_grid, zero_first=network.loss is not None), (batch, *outputs), GOALS)
     goal = jittered(goal, jitter)
     if network.loss is not None:
-        goal = _targets(network.loss, pool, goal.shape, start, goal)
+        goal = _targets(network.loss, pool, goal.shape, GOALS, goal)
     weights = None
     if weighted and network.loss is not None:
-        weights = pick(pool, table(SIGNED_SAMPLE_WEIGHTS if menu.odd else SAMPLE_WEIGHTS), (batch,), start + ARRAY)
+        weights = pick(pool, table(SIGNED_SAMPLE_WEIGHTS if menu.odd else SAMPLE_WEIGHTS), (batch,), WEIGHTS)
     parameters = _parameters(network, numbers)
     if extreme == 0:
         _settle(network, parameters, numbers, float(np.abs(inputs).max()))
