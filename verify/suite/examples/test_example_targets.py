@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import tomllib
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -127,6 +128,17 @@ def test_the_students_one_mistake_is_where_sigmoid_prime_is_taken(seed: int, dep
     assert judge(case, answer(module.adapter, case)).verdict is Verdict.WRONG
     module.sigmoid_prime = lambda a: a * (1 - a)
     assert judge(case, answer(module.adapter, case)).verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(("threshold", "verdict"), [(20, Verdict.WRONG), (40, Verdict.CORRECT)])
+def test_torchs_softplus_needs_a_higher_threshold_in_float64(threshold: int, verdict: Verdict) -> None:
+    torch = pytest.importorskip("torch")
+    module: Any = load("torch_module.py")
+    assert torch.nn.Softplus().threshold == 20
+    module.ACTIVATIONS["softplus"] = partial(torch.nn.Softplus, threshold=threshold)
+    drawn = case_of((1, 1), "softplus", "squared_error/element_mean", seed=0, batch=1)
+    case = drawn.replace(parameters={"0.weight": [[21.0]], "0.bias": [0.0]}, inputs=[[1.0]], targets=[[0.5]])
+    assert judge(case, answer(module.adapter, case)).verdict is verdict
 
 
 class TestBackpropagation:
