@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from hand_written import at_the_activation, backprop, on_parameters, target
+from hypothesis import strategies as st
 
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
@@ -95,9 +96,13 @@ def test_each_way_of_failing_is_shown_once_with_its_cases_counted():
     assert "KeyError: 'one' (test_campaign.py:" in record.failures[1].summary
 
 
-def test_zeros_that_hide_half_of_a_fault_make_no_failure_of_their_own():
-    record = smoke(target(on_parameters(lambda case, name, value: 2 * value), depth=(1, 1)))
+def test_a_part_of_a_fault_makes_no_failure_of_its_own():
+    def doubled(case, name, value):
+        return 2 * value if case.batch > 1 or name.endswith("bias") else value
+
+    record = smoke(target(on_parameters(doubled), depth=(1, 1)))
     assert len(record.failures) == 1
+    assert {finding.quantity for finding in record.failures[0].findings} == {"0.weight", "0.bias"}
     assert record.failures[0].cases_alike == record.counts["wrong"]
 
 
@@ -128,29 +133,36 @@ def test_the_same_seed_gives_the_same_record():
 
 
 def test_modules_that_happen_to_be_imported_do_not_change_the_cases(tmp_path, monkeypatch):
+    numbered = st.integers(0, 10**6).map(lambda number: types.SimpleNamespace(id=str(number)))
+    monkeypatch.setattr(drawing, "cases", lambda supports, *, extremes: numbered)
+
     def ids():
         found = []
-        drawing.survey(Supports(losses="squared_error/sum"), 0, 40, lambda case: found.append(case.id))
+        drawing.survey(Supports(losses="squared_error/sum"), 0, 200, lambda case: found.append(case.id))
         return found
 
     before = ids()
     source = tmp_path / "newcomer.py"
-    source.write_text("NUMBERS = [" + ", ".join(f"{n}.{n}, {n}" for n in range(3, 60)) + "]")
+    source.write_text("\n".join(f"CONSTANT = {7919 * n}" for n in range(100)))
     module = types.ModuleType("newcomer")
     module.__file__ = str(source)
     monkeypatch.setitem(sys.modules, "newcomer", module)
     assert ids() == before
-    assert len(set(before)) == 40
+    assert len(set(before)) == 200
 
 
-def test_a_small_declaration_ends_the_survey_early_and_says_so():
+def test_a_survey_visits_distinct_cases_as_many_as_asked_for():
     seen = []
+    drawing.survey(Supports(losses="squared_error/sum"), 0, 60, lambda case: seen.append(case.id))
+    assert len(seen) == len(set(seen)) == 60
 
-    def visit(case):
-        seen.append(case.id)
 
-    drawing.survey(Supports(losses="squared_error/sum"), 0, 5, visit)
-    assert len(seen) == len(set(seen)) == 5
+def test_a_declaration_of_few_cases_ends_the_survey_early(monkeypatch):
+    few = st.integers(0, 4).map(lambda number: types.SimpleNamespace(id=str(number)))
+    monkeypatch.setattr(drawing, "cases", lambda supports, *, extremes: few)
+    seen = []
+    drawing.survey(Supports(losses="squared_error/sum"), 0, 60, lambda case: seen.append(case.id))
+    assert sorted(seen) == ["0", "1", "2", "3", "4"]
 
 
 def test_nothing_ran_is_a_result_of_its_own(monkeypatch):

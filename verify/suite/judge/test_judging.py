@@ -131,6 +131,12 @@ def test_an_enclosure_too_wide_to_decide_is_narrowed_by_more_bits():
     assert fake.asked == [FIRST_BITS, 2 * FIRST_BITS, 4 * FIRST_BITS, 8 * FIRST_BITS]
 
 
+def test_an_enclosure_no_wider_than_the_allowance_is_narrow_enough():
+    fake = Fake({"loss": 1.0}, allowed=1e-6, width=lambda bits: 4e-7)
+    assert judge(case_of(), Gradients({}, loss=1 + 0.8e-6), fake.oracle()).verdict is Verdict.CORRECT
+    assert fake.asked == [FIRST_BITS]
+
+
 def test_bits_are_not_raised_for_what_is_proved_already():
     fake = Fake(EXACT, width=lambda bits: 1.0)
     assert judge(case_of(), answer(**{"0.bias": np.array([9.0, 9.0])}), fake.oracle()).findings[-1].bad == 2
