@@ -138,7 +138,7 @@ def test_another_architecture_compiles_nothing() -> None:
         return {name: set(kernel._compiled) for name, kernel in KERNELS.items()}
 
     tanh, softmax = Activation("tanh"), Activation("softmax")
-    train(seeded_case(Network((2,), dense_chain((2, 3, 2), (tanh, softmax)), LOSS), 5, seed=1), 1)
+    train(seeded_case(Network((2,), dense_chain((2, 3, 2, 2), (tanh, softmax, softmax)), LOSS), 5, seed=1), 1)
     before = all_compiled()
     layers = (*dense_chain((3, 7, 7), (softmax, tanh)), *dense_chain((7, 6, 5, 4), (tanh, tanh, softmax)))
     train(seeded_case(Network((3,), layers, LOSS), 9, seed=2), 3)
