@@ -60,9 +60,11 @@ STEPS: Final = 4
 """Neighbouring steps tried, for formulas of fixed order."""
 LEVELS: Final = 7
 """Steps of Richardson's table, from 1/8 of the unit step downwards."""
-COMPLEX_STEPS: Final = (2.0**-60, 1.3 * 2.0**-60, 1.7 * 2.0**-61)
-"""Far below where truncation, O(h²) relative to the scale of f, can be seen. Different mantissas make different
-rounding errors, whose spread is the estimate of them."""
+COMPLEX_STEP: Final = 2.0**-100
+"""Far below where truncation, O(h²), can be seen, and far above where products with it underflow."""
+COMPLEX_FACTORS: Final = (1.0, 1.3, 2.0)
+"""Of the step. Another mantissa makes other rounding errors, whose spread is the estimate of them; twice the step
+shows what truncation there is."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def witness(
 
     def careful(arrays: Arrays) -> float:
         parameters = {name: array for name, array in arrays.items() if name != INPUTS}
-        moved = case.replace(parameters=parameters, inputs=arrays[INPUTS], dtype="float64")
+        moved = case.replace(parameters=parameters, inputs=arrays[INPUTS])
         return float(allowance(moved, "float64" if loss is None else case.dtype).rigorous[LOSS])
 
     def definition(arrays: Arrays) -> Any:
@@ -349,7 +351,7 @@ def _richardson(line: _Line) -> Difference:
 
 
 def _complex_step(line: _Line) -> Difference:
-    """Im φ(ih)/h, at three steps and in two precisions: the largest distance between them estimates the rounding."""
+    """Im φ(ih)/h, at a few steps and in two precisions: the largest distance between them estimates the rounding."""
 
     def derivative(h: float, dtype: npt.DTypeLike) -> Any:
         arrays = {name: array.astype(dtype) for name, array in line.at.items()}
@@ -358,7 +360,7 @@ def _complex_step(line: _Line) -> Difference:
         with np.errstate(all="ignore"):
             return np.imag(line.function(arrays)) / (h * line.unit)
 
-    finest = derivative(COMPLEX_STEPS[0], np.clongdouble)
-    others = [derivative(h, np.complex128) for h in COMPLEX_STEPS]
+    finest, twice = (derivative(factor * COMPLEX_STEP, np.clongdouble) for factor in (1.0, 2.0))
+    others = [derivative(factor * COMPLEX_STEP, np.complex128) for factor in COMPLEX_FACTORS]
     rounding = max(float(abs(finest - other)) for other in others) + float(np.finfo(np.float64).eps * abs(finest))
-    return Difference(float(finest), 0.0, rounding, 0.0, COMPLEX_STEPS[0] * line.unit)
+    return Difference(float(finest), float(abs(twice - finest)), rounding, 0.0, COMPLEX_STEP * line.unit)
