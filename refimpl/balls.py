@@ -39,6 +39,27 @@ def exact_balls(array: npt.ArrayLike) -> Values:
     return result
 
 
+def integer_power(ball: Any, exponent: int) -> Any:
+    """A ball to an integer power, by repeated squaring; python-flint's own power of a ball that contains 0 is NaN."""
+    if exponent < 0:
+        return 1 / integer_power(ball, -exponent)
+    result, square = arb(1), ball
+    while exponent:
+        if exponent & 1:
+            result = result * square
+        exponent >>= 1
+        if exponent:
+            square = square * square
+    return result
+
+
+def root(x: Any) -> Any:
+    """The square root of a number that is not negative: a ball that reaches below 0 stands for its part from 0 on."""
+    if x > 0 or x < 0:
+        return x.sqrt()
+    return arb(0).union(x.upper().sqrt())
+
+
 class BallArithmetic(ObjectArithmetic):
     """Balls at the working precision of the surrounding ``precision`` block.
 
@@ -61,8 +82,18 @@ class BallArithmetic(ObjectArithmetic):
                 return x.log()
             case "tanh":
                 return x.tanh()
+            case "sqrt":
+                return root(x)
             case _:
                 raise TypeError(f"no ball evaluation of {name}")
+
+    def power(self, x: Values, exponent: int) -> Values:
+        return entrywise(lambda ball: integer_power(ball, exponent), x)
+
+    def minimum(self, x: Values, y: Values) -> Values:
+        result = np.empty(x.shape, dtype=object)
+        result.reshape(-1)[:] = [a.min(b) for a, b in zip(x.reshape(-1), y.reshape(-1), strict=True)]
+        return result
 
     def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
         if x > 0:

@@ -15,6 +15,7 @@ from sympy import Function, Symbol
 from sympy.core.function import ArgumentIndexError
 
 from refimpl.arithmetic import ObjectArithmetic, Values, entrywise
+from refimpl.balls import integer_power
 from refimpl.functions import Z, derivative
 
 NAMED = {"sigmoid": r"\sigma", "tanh": r"\tanh", "softplus": r"\operatorname{softplus}"}
@@ -202,7 +203,7 @@ class Balls:
                 product = product * operand
             return product
         if expression.is_Pow and expression.exp.is_Integer:
-            return operands[0] ** int(expression.exp)
+            return integer_power(operands[0], int(expression.exp))
         match expression:
             case sympy.exp():
                 return operands[0].exp()

@@ -170,6 +170,13 @@ def test_a_bound_is_vacuous_where_n_u_reaches_1() -> None:
     assert np.isfinite(Format(unit=2.0**-8, tiny=1e-38, largest=3e38).gamma(255))
 
 
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus"])
+def test_an_argument_whose_error_reaches_across_0_has_a_finite_bound(activation: str) -> None:
+    network = Network((2,), (Dense(1, bias=False), Activation(activation)), HALF_SQUARED)
+    case = Case(network, {"0.weight": [[0.1], [-0.1]]}, [[3.0, 3.0]], targets=[[3.0]])
+    assert all(np.all(np.isfinite(allowed)) for allowed in allowance(case).rigorous.values())
+
+
 def test_residual_sums_in_any_order_stay_within() -> None:
     rng = np.random.default_rng(3)
     network = Network((4,), (Residual((Dense(4),)), Residual((Dense(4, bias=False),))), HALF_SQUARED)
