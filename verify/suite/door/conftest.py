@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from verify.suite.door.folders import Folder
 
 NETWORK = """
 import numpy as np
@@ -12,11 +15,11 @@ import numpy as np
 import gradproof
 
 
-def sigmoid(z):
+def sigmoid(z: Any) -> Any:
     return 1 / (1 + np.exp(-z))
 
 
-def backprop(case, slope):
+def backprop(case: Case, slope: Any) -> Any:
     stack, outputs, kept = case.stack, case.inputs, []
     for W, b in zip(stack.weights, stack.biases):
         z = outputs @ W + b
@@ -36,12 +39,12 @@ SUPPORTS = dict(losses="half_squared_error/sum", hidden="sigmoid", output="sigmo
 
 
 @gradproof.target(**SUPPORTS)
-def right(case):
+def right(case: Case) -> Any:
     return backprop(case, lambda z, a: a * (1 - a))
 
 
 @gradproof.target(**SUPPORTS)
-def wrong(case):
+def wrong(case: Case) -> Any:
     return backprop(case, lambda z, a: sigmoid(a) * (1 - sigmoid(a)))
 
 
@@ -49,21 +52,21 @@ def wrong(case):
 class Network:
     made = 0
 
-    def __init__(self):
+    def __init__(self) -> None:
         Network.made += 1
 
-    def __call__(self, case):
+    def __call__(self, case: Case) -> Any:
         assert Network.made == 1
         return right(case)
 
 
 @gradproof.target(**SUPPORTS)
 class Needy:
-    def __init__(self, sizes):
+    def __init__(self, sizes: Any) -> None:
         self.sizes = sizes
 
 
-def undeclared(case):
+def undeclared(case: Case) -> Any:
     return right(case)
 
 
@@ -71,29 +74,8 @@ number = 3
 """
 
 
-class Folder:
-    """Files of somebody's project."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def write(self, name, text):
-        file = self.path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-        return file
-
-    def target(self, name, body):
-        """Adds a target with this body to ``bad.py``, on top of the right network's answer."""
-        with (self.path / "bad.py").open("a") as stream:
-            stream.write("import os, sys, numpy as np, gradproof, net\n")
-            stream.write(f"@gradproof.target(**net.SUPPORTS)\ndef {name}(case):\n")
-            stream.write(textwrap.indent(textwrap.dedent(body), "    ") + "\n")
-        return f"bad.py:{name}"
-
-
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     made = Folder(tmp_path)
     made.write("net.py", NETWORK)

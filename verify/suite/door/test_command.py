@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,29 +19,30 @@ from gradproof.case import Case
 from gradproof.record import CaseRecord, CheckRecord, decode
 from gradproof.verdict import CaseVerdict
 from verify import campaign, judge
+from verify.suite.door.folders import Folder
 
 GRADPROOF = Path(sys.executable).parent / "gradproof"
 
 
 @pytest.fixture(autouse=True)
-def _few_cases(monkeypatch):
+def _few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign, "PROFILES", {**campaign.PROFILES, "smoke": 12})
 
 
-def run(*arguments):
+def run(*arguments: Any) -> Any:
     return CliRunner().invoke(cli.main, [*map(str, arguments)])
 
 
-def check(target, *options):
+def check(target: str, *options: Any) -> Any:
     return run("check", target, "--profile", "smoke", *options)
 
 
-def record_of(target, *options):
+def record_of(target: str, *options: Any) -> Any:
     result = check(target, "--format", "json", *options)
     return decode(result.stdout_bytes, CheckRecord), result
 
 
-def outside(*arguments, cwd):
+def outside(*arguments: Any, cwd: Any) -> Any:
     """A process of its own, as a person starts it."""
     return subprocess.run([GRADPROOF, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
@@ -80,7 +82,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_answer_is_a_finding_and_the_run_goes_on(folder, name):
+def test_a_bad_answer_is_a_finding_and_the_run_goes_on(folder: Folder, name: str) -> None:
     body, verdict, code, words = BAD[name]
     record, result = record_of(folder.target(name, body))
     assert result.exit_code == record.exit_code == code
@@ -92,7 +94,7 @@ def test_a_bad_answer_is_a_finding_and_the_run_goes_on(folder, name):
     assert "Traceback" not in screen.output
 
 
-def test_one_bad_case_does_not_end_the_run(folder):
+def test_one_bad_case_does_not_end_the_run(folder: Folder) -> None:
     record, result = record_of(folder.target("at_two", "return net.right(case) if case.batch != 2 else 1 / 0"))
     assert result.exit_code == 3
     assert set(record.counts) == {"crashed", "correct"}
@@ -120,7 +122,7 @@ def test_one_bad_case_does_not_end_the_run(folder):
         (["chekc"], ["chekc"]),
     ],
 )
-def test_bad_usage_is_one_message_and_exit_code_2(folder, arguments, words):
+def test_bad_usage_is_one_message_and_exit_code_2(folder: Folder, arguments: list[str], words: list[str]) -> None:
     folder.write("broken.py", "1 / 0")
     folder.write("impossible.py", "import gradproof\nclass Net: pass\n")
     folder.write(
@@ -140,7 +142,7 @@ def test_bad_usage_is_one_message_and_exit_code_2(folder, arguments, words):
     assert not Path(".gradproof").exists()
 
 
-def test_a_right_network_passes(folder):
+def test_a_right_network_passes(folder: Folder) -> None:
     for target in ("net.py:right", "net:Network"):
         result = check(target)
         assert result.exit_code == 0
@@ -148,7 +150,7 @@ def test_a_right_network_passes(folder):
         assert result.stderr == ""
 
 
-def test_a_wrong_network_is_shown_kept_and_replayed(folder):
+def test_a_wrong_network_is_shown_kept_and_replayed(folder: Folder) -> None:
     result = check("net.py:wrong")
     assert result.exit_code == 1
     (kept,) = Path(".gradproof/checks").glob("*.json")
@@ -157,7 +159,7 @@ def test_a_wrong_network_is_shown_kept_and_replayed(folder):
     failure = record.failures[0]
     case = Case.from_data(failure.case)
     assert len(case.stack.widths) <= 3
-    assert sum(a.size for a in (*case.parameters.values(), case.inputs, case.targets)) <= 6
+    assert sum(a.size for a in (*case.parameters.values(), case.inputs, case.targets) if a is not None) <= 6
     shown = " ".join(result.output.split())
     for text in (failure.replay, failure.case_id, failure.findings[0].quantity):
         assert text in shown
@@ -173,7 +175,7 @@ def test_a_wrong_network_is_shown_kept_and_replayed(folder):
     assert "correct" in other.output.lower()
 
 
-def test_a_case_that_two_targets_fail_replays_each(folder):
+def test_a_case_that_two_targets_fail_replays_each(folder: Folder) -> None:
     first, second = folder.target("first", "raise KeyError(1)"), folder.target("second", "raise KeyError(2)")
     records = [record_of(target)[0] for target in (first, second, first)]
     assert len({record.failures[0].case_id for record in records}) == 1
@@ -182,7 +184,7 @@ def test_a_case_that_two_targets_fail_replays_each(folder):
     assert len(list(Path(".gradproof/checks").glob("*.json"))) == 3
 
 
-def test_json_is_the_record_and_nothing_else(folder):
+def test_json_is_the_record_and_nothing_else(folder: Folder) -> None:
     body = "print('loud'); print('loud', file=sys.stderr); os.write(1, b'louder'); return net.wrong(case)"
     target = folder.target("loud", body)
     result = outside(
@@ -196,7 +198,7 @@ def test_json_is_the_record_and_nothing_else(folder):
     assert (record.target, record.profile, record.seed, record.cases) == (target, "smoke", 0, 60)
 
 
-def test_a_target_called_verify_beside_a_folder_called_reports(folder):
+def test_a_target_called_verify_beside_a_folder_called_reports(folder: Folder) -> None:
     folder.write("verify.py", (folder.path / "net.py").read_text() + "\nimport reports.words\n")
     folder.write("reports/words.py", "import benchmarks\n")
     folder.write("benchmarks.py", "")
@@ -206,14 +208,14 @@ def test_a_target_called_verify_beside_a_folder_called_reports(folder):
     assert (result.returncode, "WRONG" in result.stdout) == (1, True), result.stderr
 
 
-def test_a_case_keeps_its_target_and_its_numbers(folder):
+def test_a_case_keeps_its_target_and_its_numbers(folder: Folder) -> None:
     failure = record_of("net.py:wrong")[0].failures[0]
     kept = decode(Path(f".gradproof/cases/{failure.case_id}.json").read_bytes(), CaseRecord)
     assert (kept.target, kept.verdict, kept.summary) == ("net.py:wrong", failure.verdict, failure.summary)
     assert Case.from_data(kept.case).id == failure.case_id == kept.case_id
 
 
-def test_a_record_that_cannot_be_kept_does_not_cost_the_verdict(folder):
+def test_a_record_that_cannot_be_kept_does_not_cost_the_verdict(folder: Folder) -> None:
     folder.write(".gradproof", "a file in the way")
     result = check("net.py:wrong")
     assert result.exit_code == 1
@@ -223,11 +225,11 @@ def test_a_record_that_cannot_be_kept_does_not_cost_the_verdict(folder):
     assert check("net.py:right", "--out", "file/record.json").exit_code == 2
 
 
-def test_undecided_and_inaccurate_have_codes_of_their_own(folder, monkeypatch):
+def test_undecided_and_inaccurate_have_codes_of_their_own(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     real = judge.certified()
     folder.target("nan", "a = net.right(case); a['loss'] = np.nan; return a")
 
-    def with_oracle(**changes):
+    def with_oracle(**changes: Any) -> Any:
         parts = {"enclosure": real.enclosure, "allowance": real.allowance, "overflowing": real.overflowing}
         monkeypatch.setattr(judge, "certified", lambda: judge.Oracle(**{**parts, **changes}))
 
@@ -236,13 +238,13 @@ def test_undecided_and_inaccurate_have_codes_of_their_own(folder, monkeypatch):
     assert check("net.py:right").exit_code == 0
 
     class Nothing:
-        def __init__(self, case):
+        def __init__(self, case: Case) -> None:
             self.rigorous = {name: np.full_like(bound, np.inf) for name, bound in real.allowance(case).rigorous.items()}
 
     with_oracle(allowance=Nothing)
     assert check("bad.py:nan").exit_code == 6
 
-    def fails(case, bits):
+    def fails(case: Case, bits: int) -> Any:
         raise ArithmeticError("lost")
 
     with_oracle(enclosure=fails)
@@ -251,13 +253,15 @@ def test_undecided_and_inaccurate_have_codes_of_their_own(folder, monkeypatch):
     assert "gradproof itself fails" in result.output
 
 
-def test_nothing_ran_has_a_code_of_its_own(folder, monkeypatch):
+def test_nothing_ran_has_a_code_of_its_own(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.drawing.survey", lambda *arguments, **options: None)
     assert check("net.py:right").exit_code == 5
 
 
-def test_a_defect_of_ours_shows_its_traceback_and_asks_for_a_report(folder, monkeypatch):
-    def defect(*arguments, **options):
+def test_a_defect_of_ours_shows_its_traceback_and_asks_for_a_report(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(*arguments: Any, **options: Any) -> Any:
         raise AssertionError("ours")
 
     monkeypatch.setattr(campaign, "check", defect)
@@ -267,14 +271,14 @@ def test_a_defect_of_ours_shows_its_traceback_and_asks_for_a_report(folder, monk
     assert "defect of gradproof" in result.stderr
 
 
-def test_ctrl_c_ends_a_run_without_a_verdict(folder):
+def test_ctrl_c_ends_a_run_without_a_verdict(folder: Folder) -> None:
     result = check(folder.target("stopped", "raise KeyboardInterrupt"))
     assert result.exit_code == 130
     assert "interrupted" in result.stderr
     assert result.stdout == ""
 
 
-def test_a_report_is_made_of_what_was_kept(folder):
+def test_a_report_is_made_of_what_was_kept(folder: Folder) -> None:
     check("net.py:wrong")
     result = run("report", "--out", "pages")
     assert result.exit_code == 0, result.output
@@ -283,7 +287,7 @@ def test_a_report_is_made_of_what_was_kept(folder):
     assert all("net.py:wrong" in file.read_text() for file in files)
 
 
-def test_long_runs_say_how_far_they_are_where_nobody_watches(folder, monkeypatch):
+def test_long_runs_say_how_far_they_are_where_nobody_watches(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(cli, "LINE_SECONDS", 0.0)
     lines = check(folder.target("slow", "raise OSError"), "--format", "json").stderr.splitlines()
@@ -291,10 +295,10 @@ def test_long_runs_say_how_far_they_are_where_nobody_watches(folder, monkeypatch
     assert lines[-1].startswith("gradproof: shrinking, 1 of 1 failures")
 
 
-def test_a_terminal_shows_a_bar(folder):
+def test_a_terminal_shows_a_bar(folder: Folder) -> None:
     pty = pytest.importorskip("pty")
     leader, follower = pty.openpty()
-    command = [GRADPROOF, "check", "net.py:right", "--profile", "smoke"]
+    command = [str(GRADPROOF), "check", "net.py:right", "--profile", "smoke"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     ended = subprocess.run(
         command, cwd=folder.path, stdout=subprocess.PIPE, stderr=follower, env=environment, check=False
@@ -307,7 +311,7 @@ def test_a_terminal_shows_a_bar(folder):
     assert b"/60" not in ended.stdout
 
 
-def test_whoever_stops_reading_gets_the_exit_code(folder):
+def test_whoever_stops_reading_gets_the_exit_code(folder: Folder) -> None:
     command = f"{GRADPROOF} check net.py:wrong --profile smoke | true; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(["/bin/bash", "-c", command], cwd=folder.path, capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "1"
@@ -315,7 +319,7 @@ def test_whoever_stops_reading_gets_the_exit_code(folder):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"]])
-def test_help_is_light(arguments):
+def test_help_is_light(arguments: list[str]) -> None:
     heavy = ("sympy", "numba", "hypothesis", "scipy", "rich", "flint")
     code = (
         "import sys\nfrom gradproof.cli import main\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, cast
 
 import pytest
 
@@ -11,8 +12,9 @@ from gradproof.case import Case
 from gradproof.layers import Activation, Dense
 from gradproof.loss import Loss
 from gradproof.network import Network
-from verify.calling import Answer, call
-from verify.loading import ROOMS, TargetError, adopt, load
+from verify.calling import Answer, NoAnswer, call
+from verify.loading import ROOMS, Implementation, TargetError, adopt, load
+from verify.suite.door.folders import Folder
 
 CASE = Case(
     Network((1,), (Dense(1), Activation("sigmoid")), Loss("half_squared_error", "sum")),
@@ -24,19 +26,25 @@ DECLARED = """
     import gradproof
 
     @gradproof.target(losses="half_squared_error/sum")
-    def net(case):
+    def net(case: Case) -> Any:
         {body}
 """
 
 
-def refusal(text):
+def said(implementation: Implementation) -> str:
+    answer = call(implementation, CASE)
+    assert isinstance(answer, NoAnswer)
+    return answer.findings[0].message
+
+
+def refusal(text: str) -> Any:
     with pytest.raises(TargetError) as caught:
         load(text)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["net.py:right", "./net.py:right", "net:right", "net.py:Network", "net:Network"])
-def test_a_target_is_found_and_called(folder, text):
+def test_a_target_is_found_and_called(folder: Folder, text: str) -> None:
     implementation = load(text)
     assert implementation.text == text
     assert implementation.findable
@@ -45,7 +53,7 @@ def test_a_target_is_found_and_called(folder, text):
     assert isinstance(call(implementation, CASE), Answer)
 
 
-def test_a_name_may_have_dots(folder):
+def test_a_name_may_have_dots(folder: Folder) -> None:
     folder.write("box.py", "import net\nclass Box:\n    held = net.right\n")
     assert isinstance(call(load("box.py:Box.held"), CASE), Answer)
 
@@ -65,15 +73,15 @@ def test_a_name_may_have_dots(folder):
         ("net.py:Needy", ["cannot be made without arguments", "missing 1 required positional argument"]),
     ],
 )
-def test_what_cannot_be_had_is_refused_with_what_to_change(folder, text, words):
+def test_what_cannot_be_had_is_refused_with_what_to_change(folder: Folder, text: str, words: list[str]) -> None:
     said = refusal(text)
     assert all(word in said for word in words), said
 
 
-def test_the_line_to_paste_is_a_declaration():
+def test_the_line_to_paste_is_a_declaration() -> None:
     from verify.loading import DECLARATION
 
-    names = {"gradproof": __import__("gradproof")}
+    names: dict[str, Any] = {"gradproof": __import__("gradproof")}
     exec(f"{DECLARATION}\ndef net(case): pass", names)
     assert adopt(names["net"]).supports.depth == (1, 3)
 
@@ -93,7 +101,7 @@ def test_the_line_to_paste_is_a_declaration():
         ("import helper", ["ZeroDivisionError", "helper.py", "broken.py"]),
     ],
 )
-def test_an_import_that_fails_shows_their_traceback_and_not_ours(folder, source, words):
+def test_an_import_that_fails_shows_their_traceback_and_not_ours(folder: Folder, source: str, words: list[str]) -> None:
     folder.write("helper.py", "1 / 0")
     folder.write("broken.py", source)
     said = refusal("broken.py:net")
@@ -103,30 +111,30 @@ def test_an_import_that_fails_shows_their_traceback_and_not_ours(folder, source,
     assert "broken" not in sys.modules
 
 
-def test_siblings_of_the_file_and_modules_of_the_current_folder_import(folder):
+def test_siblings_of_the_file_and_modules_of_the_current_folder_import(folder: Folder) -> None:
     folder.write("parts/helper.py", "VALUE = 1\n")
     folder.write("parts/target.py", "    import helper, net\n" + DECLARED.format(body="import late"))
     folder.write("parts/late.py", "")
     path, modules = list(sys.path), set(sys.modules)
     implementation = load("parts/target.py:net")
-    assert "returned None" in call(implementation, CASE).findings[0].message
+    assert "returned None" in said(implementation)
     assert sys.path == path
     assert not {"helper", "late", "net", "target"} & (set(sys.modules) - modules)
 
 
-def test_two_targets_with_helpers_of_one_name_do_not_meet(folder):
+def test_two_targets_with_helpers_of_one_name_do_not_meet(folder: Folder) -> None:
     for number in (1, 2):
         folder.write(f"p{number}/helper.py", f"NUMBER = {number}\n")
         body = "import helper; raise RuntimeError(helper.NUMBER)"
         folder.write(f"p{number}/target.py", "    import helper\n" + DECLARED.format(body=body))
     first, second = load("p1/target.py:net"), load("p2/target.py:net")
     for implementation, number in ((first, 1), (second, 2), (first, 1)):
-        assert f"RuntimeError: {number}" in call(implementation, CASE).findings[0].message
+        assert f"RuntimeError: {number}" in said(implementation)
 
 
 @pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("form", ["module", "package", "folder", "target"])
-def test_a_module_of_theirs_called_as_one_of_our_rooms(folder, room, form):
+def test_a_module_of_theirs_called_as_one_of_our_rooms(folder: Folder, room: str, form: str) -> None:
     place = f"{room}.inner" if form == "folder" else room
     body = f"import {place}; return {place}.answer(case)"
     theirs = "import net\n\ndef answer(case):\n    import late\n    return net.right(case)\n"
@@ -149,18 +157,18 @@ def test_a_module_of_theirs_called_as_one_of_our_rooms(folder, room, form):
     assert sys.modules["verify.judge"] is verify.judge
 
 
-def test_a_folder_of_data_under_the_name_of_a_room_hides_nothing(folder):
+def test_a_folder_of_data_under_the_name_of_a_room_hides_nothing(folder: Folder) -> None:
     folder.write("reports/notes.txt", "")
     assert load("net.py:right").surroundings.hidden_rooms == ()
 
 
-def test_a_room_of_ours_stays_within_reach_of_a_target_that_has_none_of_that_name(folder):
+def test_a_room_of_ours_stays_within_reach_of_a_target_that_has_none_of_that_name(folder: Folder) -> None:
     folder.write("user.py", DECLARED.format(body="import fastimpl; return fastimpl.__file__"))
-    assert "a str" in call(load("user.py:net"), CASE).findings[0].message
+    assert "a str" in said(load("user.py:net"))
 
 
-def test_a_python_object_is_a_target_too(folder):
-    names = {}
+def test_a_python_object_is_a_target_too(folder: Folder) -> None:
+    names: dict[str, Any] = {}
     exec(folder.path.joinpath("net.py").read_text(), names)
     for found in (names["right"], names["Network"]):
         names["Network"].made = 0
@@ -168,4 +176,4 @@ def test_a_python_object_is_a_target_too(folder):
         assert isinstance(call(implementation, CASE), Answer)
         assert not implementation.findable
     with pytest.raises(TargetError, match="expected a function or class to call"):
-        adopt(3)
+        adopt(cast(Any, 3))

@@ -18,12 +18,13 @@ from gradproof.layers import Activation, Dense
 from gradproof.loss import Loss
 from gradproof.network import Network, dense_chain
 from gradproof.verdict import Verdict
+from gradproof.vocabulary import Dtype
 from verify.judge import FIRST_BITS, LAST_BITS, Oracle, examine, judge
 
 SIGMOID = Activation("sigmoid")
 
 
-def case_of(widths=(2, 2), batch=3, dtype="float64"):
+def case_of(widths: Any = (2, 2), batch: Any = 3, dtype: Dtype = "float64") -> Any:
     loss = Loss("half_squared_error", "sum")
     network = Network((widths[0],), dense_chain(widths, (SIGMOID,) * (len(widths) - 1)), loss)
     parameters = {name: np.ones(shape) for name, shape in network.parameter_shapes.items()}
@@ -41,15 +42,15 @@ class Fake:
     formulas: tuple[str, ...] = ()
     asked: list[int] = field(default_factory=list)
 
-    def oracle(self):
+    def oracle(self) -> Any:
         return Oracle(self.enclosure, lambda case: self, lambda case, dtype: self.formulas)
 
-    def enclosure(self, case, bits):
+    def enclosure(self, case: Case, bits: int) -> Any:
         self.asked.append(bits)
         return FakeEnclosure(self, self.width(bits))
 
     @property
-    def rigorous(self):
+    def rigorous(self) -> Any:
         return {name: np.full(np.shape(value), self.allowed) for name, value in self.exact.items()}
 
 
@@ -59,52 +60,52 @@ class FakeEnclosure:
     radius: float
 
     @property
-    def met_kinks(self):
+    def met_kinks(self) -> Any:
         return int(self.fake.kinked)
 
-    def exact(self, name):
+    def exact(self, name: str) -> Any:
         return np.asarray(self.fake.exact[name], dtype=np.float64)
 
-    def distance(self, name, got):
+    def distance(self, name: str, got: Any) -> Any:
         off = np.abs(np.asarray(got) - self.exact(name))
         return np.where(np.isfinite(got), np.maximum(off - self.radius, 0), np.inf)
 
-    def distance_upper(self, name, got):
+    def distance_upper(self, name: str, got: Any) -> Any:
         return np.abs(np.asarray(got) - self.exact(name)) + self.radius
 
-    def lower(self, name):
+    def lower(self, name: str) -> Any:
         return self.exact(name) - self.radius
 
-    def upper(self, name):
+    def upper(self, name: str) -> Any:
         return self.exact(name) + self.radius
 
-    def kinks(self, name):
+    def kinks(self, name: str) -> Any:
         return np.full(self.exact(name).shape, self.fake.kinked)
 
-    def decimal(self, name, index=(), digits=20):
+    def decimal(self, name: str, index: Any = (), digits: Any = 20) -> Any:
         return arb(float(self.exact(name)[index])).str(digits, radius=False)
 
 
 EXACT = {"0.weight": [[1.0, 2.0], [3.0, 4.0]], "0.bias": [0.5, -0.5]}
 
 
-def answer(**changes):
+def answer(**changes: Any) -> Any:
     return Gradients({**{name: np.array(value) for name, value in EXACT.items()}, **changes})
 
 
-def one(verdict):
+def one(verdict: Any) -> Any:
     assert len(verdict.findings) == 1
     return verdict.findings[0]
 
 
-def test_what_is_exact_is_correct_and_has_no_finding():
+def test_what_is_exact_is_correct_and_has_no_finding() -> None:
     verdict = judge(case_of(), answer(), Fake(EXACT).oracle())
     assert verdict.verdict is Verdict.CORRECT
     assert verdict.findings == ()
     assert verdict.case_id == case_of().id
 
 
-def test_the_worst_entry_is_named_with_its_numbers():
+def test_the_worst_entry_is_named_with_its_numbers() -> None:
     off = np.array([[1.0, 2.0 + 1e-9], [3.0 - 1e-6, 4.0]])
     finding = one(judge(case_of(), answer(**{"0.weight": off}), Fake(EXACT).oracle()))
     assert (finding.verdict, finding.quantity, finding.index) == (Verdict.WRONG, "0.weight", (1, 0))
@@ -118,26 +119,28 @@ def test_the_worst_entry_is_named_with_its_numbers():
 
 
 @given(exact=st.floats(-1e6, 1e6), off=st.floats(-10, 10), allowed=st.floats(1e-300, 10), radius=st.floats(0, 1e-9))
-def test_wrong_exactly_when_the_whole_enclosure_is_further_away_than_allowed(exact, off, allowed, radius):
+def test_wrong_exactly_when_the_whole_enclosure_is_further_away_than_allowed(
+    exact: float, off: float, allowed: float, radius: float
+) -> None:
     got = exact + off
     fake = Fake({"loss": exact}, allowed=allowed, width=lambda bits: radius)
     verdict = judge(case_of(), Gradients({}, loss=np.float64(got)), fake.oracle()).verdict
     assert (verdict is Verdict.WRONG) == (max(abs(got - exact) - radius, 0) > allowed)
 
 
-def test_an_enclosure_too_wide_to_decide_is_narrowed_by_more_bits():
+def test_an_enclosure_too_wide_to_decide_is_narrowed_by_more_bits() -> None:
     fake = Fake(EXACT, width=lambda bits: 1.0 if bits < 8 * FIRST_BITS else 0.0)
     assert judge(case_of(), answer(), fake.oracle()).verdict is Verdict.CORRECT
     assert fake.asked == [FIRST_BITS, 2 * FIRST_BITS, 4 * FIRST_BITS, 8 * FIRST_BITS]
 
 
-def test_an_enclosure_no_wider_than_the_allowance_is_narrow_enough():
+def test_an_enclosure_no_wider_than_the_allowance_is_narrow_enough() -> None:
     fake = Fake({"loss": 1.0}, allowed=1e-6, width=lambda bits: 4e-7)
     assert judge(case_of(), Gradients({}, loss=1 + 0.8e-6), fake.oracle()).verdict is Verdict.CORRECT
     assert fake.asked == [FIRST_BITS]
 
 
-def test_bits_are_not_raised_for_what_is_proved_already():
+def test_bits_are_not_raised_for_what_is_proved_already() -> None:
     fake = Fake(EXACT, width=lambda bits: 1.0)
     assert judge(case_of(), answer(**{"0.bias": np.array([9.0, 9.0])}), fake.oracle()).findings[-1].bad == 2
     fake = Fake({"loss": 1.0}, width=lambda bits: 0.25)
@@ -145,7 +148,7 @@ def test_bits_are_not_raised_for_what_is_proved_already():
     assert fake.asked == [FIRST_BITS]
 
 
-def test_what_the_last_bits_do_not_tell_is_undecided():
+def test_what_the_last_bits_do_not_tell_is_undecided() -> None:
     fake = Fake(EXACT, width=lambda bits: 1.0)
     verdict = judge(case_of(), answer(), fake.oracle())
     assert {finding.verdict for finding in verdict.findings} == {Verdict.UNDECIDED}
@@ -153,7 +156,7 @@ def test_what_the_last_bits_do_not_tell_is_undecided():
     assert f"{LAST_BITS} bits" in verdict.findings[0].message
 
 
-def test_where_nothing_is_bounded_only_a_neighbour_of_the_exact_number_is_correct():
+def test_where_nothing_is_bounded_only_a_neighbour_of_the_exact_number_is_correct() -> None:
     fake = Fake({"loss": 1.0}, allowed=np.inf)
     near = Gradients({}, loss=np.nextafter(1.0, 2.0))
     assert judge(case_of(), near, fake.oracle()).verdict is Verdict.CORRECT
@@ -162,14 +165,14 @@ def test_where_nothing_is_bounded_only_a_neighbour_of_the_exact_number_is_correc
     assert finding.allowed == "inf"
 
 
-def test_an_exact_zero_that_its_ball_cannot_pin_down_is_no_doubt():
+def test_an_exact_zero_that_its_ball_cannot_pin_down_is_no_doubt() -> None:
     fake = Fake({"loss": 0.0}, allowed=0.0, width=lambda bits: 2.0**-1074)
     assert judge(case_of(), Gradients({}, loss=0.0), fake.oracle()).verdict is Verdict.CORRECT
     assert fake.asked == [FIRST_BITS]
 
 
 @pytest.mark.parametrize("got", [np.nan, np.inf, -np.inf])
-def test_not_finite_is_wrong_unless_a_usual_formula_overflows(got):
+def test_not_finite_is_wrong_unless_a_usual_formula_overflows(got: Any) -> None:
     bad = answer(**{"0.bias": np.array([0.5, got])})
     finding = one(judge(case_of(), bad, Fake(EXACT).oracle()))
     assert (finding.verdict, finding.index, finding.got) == (Verdict.WRONG, (1,), repr(float(got)))
@@ -181,14 +184,14 @@ def test_not_finite_is_wrong_unless_a_usual_formula_overflows(got):
     assert finding.verdict is Verdict.UNDECIDED
 
 
-def test_infinity_is_right_for_a_number_beyond_the_largest():
+def test_infinity_is_right_for_a_number_beyond_the_largest() -> None:
     fake = Fake({"loss": 1e39}, allowed=1.0)
     assert judge(case_of(dtype="float32"), Gradients({}, loss=np.float32(np.inf)), fake.oracle()).verdict == "correct"
     assert judge(case_of(dtype="float32"), Gradients({}, loss=np.float32(-np.inf)), fake.oracle()).verdict == "wrong"
     assert judge(case_of(), Gradients({}, loss=np.inf), fake.oracle()).verdict == "wrong"
 
 
-def test_at_a_kink_every_admissible_value_passes_and_no_other():
+def test_at_a_kink_every_admissible_value_passes_and_no_other() -> None:
     fake = Fake({"loss": 0.5}, width=lambda bits: 0.5, kinked=True)
     for got in (0.0, 0.5, 1.0):
         assert judge(case_of(), Gradients({}, loss=got), fake.oracle()).verdict is Verdict.CORRECT
@@ -197,12 +200,16 @@ def test_at_a_kink_every_admissible_value_passes_and_no_other():
 
 
 @pytest.mark.parametrize("part", ["enclosure", "allowance", "overflowing"])
-def test_a_failing_oracle_is_our_fault_and_says_so(part):
-    def fails(*arguments):
+def test_a_failing_oracle_is_our_fault_and_says_so(part: str) -> None:
+    def fails(*arguments: Any) -> Any:
         raise ZeroDivisionError("in the oracle")
 
     fake = Fake(EXACT)
-    parts = {"enclosure": fake.enclosure, "allowance": lambda case: fake, "overflowing": lambda case, dtype: ()}
+    parts: dict[str, Any] = {
+        "enclosure": fake.enclosure,
+        "allowance": lambda case: fake,
+        "overflowing": lambda case, dtype: (),
+    }
     verdict = judge(case_of(), answer(**{"0.bias": np.array([np.nan, 0])}), Oracle(**{**parts, part: fails}))
     assert verdict.verdict is Verdict.ORACLE_CONFLICT
     assert "gradproof itself fails" in verdict.findings[0].message
@@ -210,7 +217,7 @@ def test_a_failing_oracle_is_our_fault_and_says_so(part):
     assert "in fails" in verdict.findings[0].message
 
 
-def test_an_allowance_that_is_no_number_accuses_nobody():
+def test_an_allowance_that_is_no_number_accuses_nobody() -> None:
     assert judge(case_of(), answer(), Fake(EXACT, allowed=np.nan).oracle()).verdict is Verdict.ORACLE_CONFLICT
 
 
@@ -224,7 +231,7 @@ def test_an_allowance_that_is_no_number_accuses_nobody():
         (Gradients({}, inputs="much"), "inputs"),
     ],
 )
-def test_an_answer_of_another_form_is_refused(given, argument):
+def test_an_answer_of_another_form_is_refused(given: Any, argument: str) -> None:
     with pytest.raises(ArgumentError, match=argument):
         judge(case_of(), given, Fake(EXACT).oracle())
 
@@ -241,19 +248,19 @@ def test_an_answer_of_another_form_is_refused(given, argument):
         (lambda w: 0.7 * w, "each is about 0.7 × the exact number, the same factor for all"),
     ],
 )
-def test_what_is_certain_about_wrong_numbers_is_said(change, fact):
+def test_what_is_certain_about_wrong_numbers_is_said(change: Any, fact: str) -> None:
     finding = one(judge(case_of(), answer(**{"0.weight": change(np.array(EXACT["0.weight"]))}), Fake(EXACT).oracle()))
     assert fact in finding.message
 
 
-def test_what_only_seems_so_is_not_said():
+def test_what_only_seems_so_is_not_said() -> None:
     off = np.array([[2.0, 4.0], [6.0, 8.001]])
     finding = one(judge(case_of(), answer(**{"0.weight": off}), Fake(EXACT).oracle()))
     assert "×" not in finding.message
     assert "transpose" not in finding.message
 
 
-def test_the_layer_nearest_the_loss_is_where_it_starts():
+def test_the_layer_nearest_the_loss_is_where_it_starts() -> None:
     case = case_of((2, 2, 2))
     exact = {name: np.ones(shape) for name, shape in case.network.parameter_shapes.items()} | {"loss": 1.0}
     wrong = {name: 3 * np.ones(shape) for name, shape in case.network.parameter_shapes.items()}
@@ -269,12 +276,12 @@ def test_the_layer_nearest_the_loss_is_where_it_starts():
     assert judgement.entries == 13
 
 
-def test_the_only_wrong_quantity_is_said_to_be_the_only_one():
+def test_the_only_wrong_quantity_is_said_to_be_the_only_one() -> None:
     finding = one(judge(case_of(), answer(**{"0.bias": np.array([0.5, 0.5])}), Fake(EXACT).oracle()))
     assert "everything else that is given is right" in finding.message
 
 
-def test_layers_without_parameters_of_their_own_have_no_say():
+def test_layers_without_parameters_of_their_own_have_no_say() -> None:
     network = Network((1,), (Dense(1), SIGMOID), Loss("half_squared_error", "sum"), frozen=("0.weight",))
     case = Case(network, {"0.weight": [[1.0]], "0.bias": [1.0]}, [[1.0]], targets=[[0.0]])
     fake = Fake({"0.bias": [1.0]})
