@@ -43,19 +43,21 @@ def figures(names: tuple[str, ...], list_names: bool, as_json: bool, out: Path |
     """Measure the named figures, or all of them. Progress goes to standard error.
 
     Times are of this machine as it is now: leave it alone meanwhile. Ratios to the peers of the same run carry over
-    to other machines better than seconds do.
+    to other machines better than seconds do. A figure that cannot be measured is left out, and the exit code is 1.
     """
     if list_names:
         for name, what in described().items():
             click.echo(f"{name}: {what}")
         return
     try:
-        record = measure(names, _say)
+        record, failed = measure(names, _say)
     except GradproofError as error:
         raise click.ClickException(str(error)) from error
     if out is not None:
         write(out, encode(record))
     click.echo(encode(record).decode().rstrip() if as_json else _line(record))
+    if failed:
+        raise click.ClickException("\n".join(f"{name} could not be measured: {why}" for name, why in failed.items()))
 
 
 @main.command()

@@ -11,15 +11,16 @@ from typing import Final
 from benchmarks.figures import commands, symbolic, training
 from benchmarks.figures.common import PACKAGES, Measure, Progress
 from gradproof import __version__
-from gradproof.errors import ArgumentError
+from gradproof.errors import ArgumentError, GradproofError
 from gradproof.record import Figure, FiguresRecord, machine, now
 
 FIGURES: Final[Mapping[str, Measure]] = {**commands.FIGURES, **symbolic.FIGURES, **training.FIGURES}
 
 
-def measure(names: Sequence[str], progress: Progress) -> FiguresRecord:
+def measure(names: Sequence[str], progress: Progress) -> tuple[FiguresRecord, Mapping[str, GradproofError]]:
     """Measures the named figures, or all where none is named, one after the other.
 
+    Returns the record of those that could be measured, and why the others could not.
     Raises ArgumentError for a name that is no figure's, before anything is measured.
     """
     for name in names:
@@ -27,10 +28,14 @@ def measure(names: Sequence[str], progress: Progress) -> FiguresRecord:
             raise ArgumentError("name", f"a figure among {', '.join(FIGURES)}", name)
     started = now()
     measured: list[Figure] = []
+    failed: dict[str, GradproofError] = {}
     for name in names or FIGURES:
         progress(name)
-        measured.append(FIGURES[name](progress))
-    return FiguresRecord(tuple(measured), started, machine(PACKAGES), __version__)
+        try:
+            measured.append(FIGURES[name](progress))
+        except GradproofError as error:
+            failed[name] = error
+    return FiguresRecord(tuple(measured), started, machine(PACKAGES), __version__), failed
 
 
 def described() -> dict[str, str]:
