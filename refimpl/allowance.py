@@ -16,6 +16,8 @@ and then |computed − exact| ≤ E entry by entry. For closed operands x, y wit
 
 - a product:   terms = (|x| + Eₓ)(|y| + E_y), inherited = Eₓ|y| + |x|E_y + EₓE_y, n = 1; a matrix product sums K;
 - a function:  E = sup|f′| · E_z + the bound of the table, with both suprema over [z − E_z, z + E_z] (in balls);
+- a minimum:   the larger of both errors, or that of the one operand which is the lesser beyond them;
+- a detour:    γ_n times the magnitudes that it names, inherited;
 - a hinge:     slopes only scale; its derivative is off by the jump where E_z cannot exclude that the computed z lies
                on the other side of 0 (a kink that the exact z itself meets is a set, and costs nothing).
 
@@ -49,15 +51,17 @@ from gradproof.layers import Shape
 from gradproof.vocabulary import DTYPES, Dtype
 from refimpl.arithmetic import Values, entrywise
 from refimpl.balls import BallArithmetic, precision
-from refimpl.enclosure import Enclosure, enclosure, upward
+from refimpl.enclosure import Enclosure, ProgramEnclosure, enclosure, upward
 from refimpl.language import (
     Add,
     Anchor,
     Apply,
+    Detour,
     Hinge,
     Join,
     Leaf,
     MatMul,
+    Minimum,
     Multiply,
     Node,
     Ones,
@@ -159,20 +163,34 @@ def allowance(case: Case, dtype: Dtype | None = None, enclosed: Enclosure | None
     ``enclosed`` saves the work of enclosing the case again. Raises ArgumentError for an unknown dtype.
     """
     wanted = dtype or case.dtype
-    bound = _RunningBound(Format.of(wanted), enclosed or enclosure(case), rounds_leaves=wanted != case.dtype)
-    errors = {name: ROUND_UP * bound.closed(node) for name, node in bound.enclosed.computation.results.items()}
-    errors[LOSS] = errors[LOSS] + ROUND_UP * bound.slack(bound.enclosed.computation.results[LOSS])
-    return Allowance(wanted, MappingProxyType(errors), bound.enclosed)
+    target = Format.of(wanted)
+    enclosed = enclosed or enclosure(case)
+    magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaf_values(case).items()}
+    rounds = wanted != case.dtype
+    roundings = {name: size * target.unit + target.tiny for name, size in magnitudes.items()} if rounds else {}
+    bound = RunningBound(target, enclosed, magnitudes, roundings)
+    errors = {name: ROUND_UP * bound.closed(node) for name, node in enclosed.computation.results.items()}
+    errors[LOSS] = errors[LOSS] + ROUND_UP * bound.slack(enclosed.computation.results[LOSS])
+    return Allowance(wanted, MappingProxyType(errors), enclosed)
 
 
-class _RunningBound:
-    """The bound along one program, node by node; ``values`` of the enclosure bring the exact magnitudes."""
+class RunningBound:
+    """The bound along one program, node by node; ``values`` of the enclosure bring the exact magnitudes.
 
-    def __init__(self, target: Format, enclosed: Enclosure, *, rounds_leaves: bool) -> None:
+    magnitudes: of the leaves by name, upwards. leaf_errors: what an implementation's leaves are off by, where they are.
+    """
+
+    def __init__(
+        self,
+        target: Format,
+        enclosed: ProgramEnclosure,
+        magnitudes: Mapping[str, Bound],
+        leaf_errors: Mapping[str, Bound],
+    ) -> None:
         self.format = target
         self.enclosed = enclosed
-        self.rounds_leaves = rounds_leaves
-        self.leaves = leaf_values(enclosed.case)
+        self.leaves = magnitudes
+        self.leaf_errors = leaf_errors
         self._closed: dict[int, Bound] = {}
         self._magnitudes: dict[int, Bound] = {}
         self._sums: dict[int, OpenSum] = {}
@@ -201,7 +219,7 @@ class _RunningBound:
         if id(node) not in self._magnitudes:
             match node.primitive:
                 case Leaf(name):
-                    found = np.abs(self.leaves[name].astype(np.float64))
+                    found = self.leaves[name]
                 case Ones() | Seed():
                     found = np.ones(node.shape)
                 case Spread(axes):
@@ -219,9 +237,8 @@ class _RunningBound:
     def _sum(self, node: Node) -> OpenSum:
         sums = [self._sums[id(operand)] for operand in node.operands]
         match node.primitive:
-            case Leaf():
-                rounding = self.magnitude(node) * self.format.unit + self.format.tiny if self.rounds_leaves else 0.0
-                return self._known(node, np.broadcast_to(np.asarray(rounding, dtype=np.float64), node.shape))
+            case Leaf(name):
+                return self._known(node, self.leaf_errors.get(name, np.zeros(node.shape)))
             case Ones():
                 return self._known(node, np.zeros(node.shape))
             case Seed():
@@ -262,6 +279,13 @@ class _RunningBound:
                 return self._hinged(node, below, above)
             case Step(below, above):
                 return self._known(node, self._stepped(node, below, above))
+            case Minimum():
+                return self._known(node, self._least(node))
+            case Detour(roundings):
+                # The products of which x is a sum are as they were; what else was rounded is in them already.
+                sizes = sum(self.magnitude(operand) + self.closed(operand) for operand in node.operands[1:])
+                spent = self.format.gamma(roundings) * sizes + roundings * self.format.tiny
+                return OpenSum(sums[0].terms, sums[0].inherited + spent, sums[0].count)
             case Anchor():
                 # A number that the implementation has and subtracts from every logit: as good as given.
                 return self._known(node, np.zeros(node.shape))
@@ -303,6 +327,8 @@ class _RunningBound:
         derivatives = {k: _suprema(arithmetic.apply(function, k, arguments)) for k in {0, order, order + 1}}
         suprema = Suprema(_suprema(arguments), derivatives[0], derivatives[order])
         moved = np.where(error > 0, derivatives[order + 1] * error, 0.0)
+        if (function, order) == ("sqrt", 0):
+            moved = np.minimum(moved, np.sqrt(error))  # |√x − √y| ≤ √|x − y|, also where the slope has no bound
         return moved + VARIANTS[function, order].bound(self.format.unit, suprema) + OPERATIONS * self.format.tiny
 
     def _hinged(self, node: Node, below: Fraction, above: Fraction) -> OpenSum:
@@ -314,6 +340,13 @@ class _RunningBound:
             if not roundings
             else OpenSum(self.magnitude(node) + slope * self.closed(z), slope * self.closed(z), roundings)
         )
+
+    def _least(self, node: Node) -> Bound:
+        x, y = node.operands
+        ex, ey = self.closed(x), self.closed(y)
+        pairs = zip(self._range(x).reshape(-1), self._range(y).reshape(-1), strict=True)
+        told = np.array([1 if a < b else -1 if b < a else 0 for a, b in pairs], dtype=int).reshape(node.shape)
+        return np.where(told > 0, ex, np.where(told < 0, ey, np.maximum(ex, ey)))
 
     def _stepped(self, node: Node, below: Fraction, above: Fraction) -> Bound:
         (z,) = node.operands

@@ -22,10 +22,12 @@ from refimpl.language import (
     Add,
     Anchor,
     Apply,
+    Detour,
     Hinge,
     Join,
     Leaf,
     MatMul,
+    Minimum,
     Multiply,
     Node,
     Ones,
@@ -56,7 +58,7 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def function(self, name: str, x: Values) -> Values:
-        """exp, log or tanh of each entry."""
+        """exp, log, tanh or sqrt of each entry; of sqrt, only for arguments that are known not to be negative."""
 
     @abstractmethod
     def hinge(self, x: Values, below: Fraction, above: Fraction) -> Values:
@@ -105,6 +107,10 @@ class Arithmetic(ABC):
     def scale(self, x: Values, factor: Fraction) -> Values:
         """Factor · x."""
         return np.asarray(x * self.number(factor))
+
+    def minimum(self, x: Values, y: Values) -> Values:
+        """The lesser of x and y entry by entry."""
+        return self.add(x, self.hinge(np.asarray(y - x), Fraction(1), Fraction(0)))
 
     def matmul(self, a: Values, b: Values) -> Values:
         """A @ b of two matrices."""
@@ -170,6 +176,10 @@ def evaluate(node: Node, arithmetic: Arithmetic, operands: tuple[Values, ...], l
             return arithmetic.hinge(operands[0], below, above)
         case Step(below, above):
             return arithmetic.step(operands[0], below, above)
+        case Minimum():
+            return arithmetic.minimum(*operands)
+        case Detour():
+            return operands[0]
         case Anchor():
             return arithmetic.anchor(operands[0])
         case primitive:
@@ -193,7 +203,7 @@ class ObjectArithmetic(Arithmetic):
 
     @abstractmethod
     def function_one(self, name: str, x: Any) -> Any:
-        """exp, log or tanh of one number."""
+        """exp, log, tanh or sqrt of one number."""
 
     @abstractmethod
     def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
@@ -232,13 +242,16 @@ class FloatArithmetic(Arithmetic):
         return np.full(shape, value, dtype=self.dtype)
 
     def function(self, name: str, x: Values) -> Values:
-        return np.asarray({"exp": np.exp, "log": np.log, "tanh": np.tanh}[name](x))
+        return np.asarray({"exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt}[name](x))
 
     def hinge(self, x: Values, below: Fraction, above: Fraction) -> Values:
         return np.asarray(x * self.step(x, below, above))
 
     def step(self, x: Values, below: Fraction, above: Fraction) -> Values:
         return np.asarray(np.where(x.real > 0, self.number(above), self.number(below)), dtype=self.dtype)
+
+    def minimum(self, x: Values, y: Values) -> Values:
+        return np.asarray(np.where(y.real < x.real, y, x), dtype=self.dtype)
 
     def anchor(self, x: Values) -> Values:
         return np.broadcast_to(x.real.max(axis=-1, keepdims=True).astype(self.dtype), x.shape)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -36,28 +36,41 @@ class PrecisionError(GradproofError):
 
 
 @dataclass(frozen=True, eq=False)
-class Enclosure:
-    """Balls around the exact numbers of a case, at a precision in bits.
+class Given:
+    """A program with what it is given."""
 
-    The quantities are ``loss`` (), ``outputs`` (batch, …), each trainable parameter's gradient, and ``inputs``, the
-    gradient for the inputs (batch, …). At a kink a ball holds every admissible value: all that backpropagation gives
-    for slopes between the one-sided ones, chosen at each kink independently (``refimpl.kinks``).
+    computation: Program
+    leaves: Callable[[], dict[str, Values]]
+    """The balls of the leaves by name, at the working precision of the surrounding ``precision`` block."""
+    affine: bool
+    """Whether each result is affine in each single choice at a kink: corners tell a set then (``refimpl.kinks``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramEnclosure:
+    """Balls around the exact results of a program, at a precision in bits.
+
+    At a kink a ball holds every admissible value, for choices made at each kink independently (``refimpl.kinks``).
     """
 
-    case: Case
+    given: Given
     bits: int
     """The precision asked for."""
     met_kinks: int
     """Number of kinks met: hinges whose argument is 0, or cannot be told from 0 with SIGN_BITS."""
     working_bits: int
     """The precision computed with: that asked for, or higher where a sign or a finite ball needed it."""
-    computation: Program
     order: tuple[Node, ...]
     """Every node of the computation, operands first."""
     values: Mapping[int, Values]
     """The balls of every node, by its identity."""
     ends: Mapping[int, tuple[Values, Values]]
     """For results at kinks, by identity: the least and the greatest admissible value of each entry."""
+
+    @property
+    def computation(self) -> Program:
+        """The program."""
+        return self.given.computation
 
     def names(self) -> tuple[str, ...]:
         """The quantities, in the order of the computation."""
@@ -116,22 +129,22 @@ class Enclosure:
         return np.array(found, dtype=bool).reshape(self.shape(name))
 
     @cached_property
-    def _finer(self) -> Enclosure:
-        return _enclosed(self.case, self.bits, 2 * self.working_bits)
+    def _finer(self) -> ProgramEnclosure:
+        return enclosed_program(self.given, self.bits, 2 * self.working_bits)
 
     @property
     def outer_hull(self) -> bool:
         """Whether there are too many kinks to compute every corner: a set may then be wider than what is admissible."""
-        return self.met_kinks > ENUMERATED
+        return self.met_kinks > (ENUMERATED if self.given.affine else 0)
 
-    def under(self, choose: Callable[[Kind], Fraction]) -> Enclosure:
+    def under(self, choose: Callable[[Kind], Fraction]) -> Self:
         """What an implementation gives that takes the slope below + c · (above − below) at every kink.
 
         choose: the choice c in [0, 1] for a kind of hinge, (0, 1) for ReLU: 0 takes its slope at 0 to be 0.
         """
         arithmetic = ChosenArithmetic(lambda _, kind: choose(kind))
-        leaves = _leaves(self.case)
         with precision(self.working_bits):
+            leaves = self.given.leaves()
             values = rerun(self.order, self.values, arithmetic, leaves)
         return replace(self, values=values, ends={})
 
@@ -191,6 +204,18 @@ class Enclosure:
         return np.array(numbers, dtype=np.float64).reshape(given.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class Enclosure(ProgramEnclosure):
+    """Balls around the exact numbers of a case, at a precision in bits.
+
+    The quantities are ``loss`` (), ``outputs`` (batch, …), each trainable parameter's gradient, and ``inputs``, the
+    gradient for the inputs (batch, …). At a kink a ball holds every admissible value: all that backpropagation gives
+    for slopes between the one-sided ones, chosen at each kink independently (``refimpl.kinks``).
+    """
+
+    case: Case
+
+
 def _nearest_distance(number: Any, least: Any, greatest: Any) -> float:
     if not (least.is_finite() and greatest.is_finite()):
         return 0.0
@@ -214,29 +239,35 @@ def enclosure(case: Case, bits: int = 128) -> Enclosure:
 
     Raises ArgumentError for fewer than LEAST_BITS or more than MOST_BITS bits.
     """
+    check_bits(bits)
+    enclosed = enclosed_program(Given(program_of(case), lambda: _leaves(case), affine=True), bits, bits)
+    return Enclosure(**{field.name: getattr(enclosed, field.name) for field in fields(enclosed)}, case=case)
+
+
+def check_bits(bits: int) -> None:
+    """Raises ArgumentError for fewer than LEAST_BITS or more than MOST_BITS bits."""
     if not LEAST_BITS <= bits <= MOST_BITS:
         raise ArgumentError("bits", f"{LEAST_BITS} to {MOST_BITS}", bits)
-    return _enclosed(case, bits, bits)
 
 
-def _enclosed(case: Case, bits: int, working: int) -> Enclosure:
-    computation = program_of(case)
-    results = tuple(computation.results.values())
+def enclosed_program(given: Given, bits: int, working: int) -> ProgramEnclosure:
+    """Encloses a program's results, asked for at ``bits`` bits and computed with ``working`` bits or more."""
+    results = tuple(given.computation.results.values())
     order = ordered(results)
     while True:
         arithmetic = BallArithmetic()
         with precision(working):
-            leaves = _leaves(case)
+            leaves = given.leaves()
             values = run_all(order, arithmetic, leaves)
         untold = arithmetic.kinks > arithmetic.exact_kinks and working < SIGN_BITS
         if not untold and (working >= MOST_BITS or _all_finite(values[id(node)] for node in results)):
             break
         working *= 2
     ends: dict[int, tuple[Values, Values]] = {}
-    if 0 < arithmetic.kinks <= ENUMERATED:
+    if given.affine and 0 < arithmetic.kinks <= ENUMERATED:
         with precision(working):
             ends = corner_ends(results, arithmetic.kinks, order, values, leaves)
-    return Enclosure(case, bits, arithmetic.kinks, working, computation, order, values, ends)
+    return ProgramEnclosure(given, bits, arithmetic.kinks, working, order, values, ends)
 
 
 def _leaves(case: Case) -> dict[str, Values]:

@@ -15,7 +15,7 @@ from sympy import Function, Symbol
 from sympy.core.function import ArgumentIndexError
 
 from refimpl.arithmetic import ObjectArithmetic, Values, entrywise
-from refimpl.balls import integer_power
+from refimpl.balls import integer_power, root
 from refimpl.functions import Z, derivative
 
 NAMED = {"sigmoid": r"\sigma", "tanh": r"\tanh", "softplus": r"\operatorname{softplus}"}
@@ -204,6 +204,8 @@ class Balls:
             return product
         if expression.is_Pow and expression.exp.is_Integer:
             return integer_power(operands[0], int(expression.exp))
+        if expression.is_Pow and (2 * expression.exp).is_Integer:
+            return integer_power(root(operands[0]), int(2 * expression.exp))
         match expression:
             case sympy.exp():
                 return operands[0].exp()

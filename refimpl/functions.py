@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 import sympy
-from sympy import Symbol, exp, log, tanh
+from sympy import Symbol, exp, log, sqrt, tanh
 
 Z = Symbol("z", real=True)
 """The argument of every elementwise function."""
@@ -26,6 +26,7 @@ _DEFINITIONS: Mapping[str, Callable[[], Any]] = {
     "log": lambda: log(Z),
     "reciprocal": lambda: 1 / Z,
     "square": lambda: Z**2,
+    "sqrt": lambda: sqrt(Z),
 }
 
 FUNCTIONS = tuple(_DEFINITIONS)
@@ -60,9 +61,9 @@ def steps(function: str, order: int = 0) -> tuple[Instruction, ...]:
 
 
 def straight_line(expression: Any) -> tuple[Instruction, ...]:
-    """A SymPy expression in ``Z`` of sums, products, rational powers, exp, log and tanh, as a straight-line program.
+    """A SymPy expression in ``Z`` as a straight-line program.
 
-    Raises TypeError on anything else.
+    It may hold sums, products, powers to multiples of ½, exp, log and tanh. Raises TypeError on anything else.
     """
     program: list[Instruction] = []
     known: dict[Any, int] = {}
@@ -88,6 +89,10 @@ def straight_line(expression: Any) -> tuple[Instruction, ...]:
             return Instruction("+" if node.is_Add else "*", (first, rest[-1]))
         if node.is_Pow and node.exp.is_Integer:
             return Instruction("power", (visit(node.base),), Fraction(int(node.exp)))
+        if node.is_Pow and (2 * node.exp).is_Integer:
+            if 2 * node.exp == 1:
+                return Instruction("sqrt", (visit(node.base),))
+            return Instruction("power", (visit(sqrt(node.base)),), Fraction(int(2 * node.exp)))
         if isinstance(node, exp | log | tanh):
             return Instruction(type(node).__name__, (visit(node.args[0]),))
         raise TypeError(f"no straight-line form for {node}")

@@ -12,7 +12,9 @@ The primitives, and where their derivatives come from:
   Their adjoints stand below, once, and are proved by ⟨Au, v⟩ = ⟨u, Aᵀv⟩ in exact rationals by the suite;
 - ``apply``: an elementwise function; its derivative is derived by SymPy (``refimpl.functions``), never written down;
 - ``hinge``: a selection, below · z for z < 0 and above · z for z > 0; its derivative ``step`` is a set at 0;
-- ``anchor``: a number to subtract before exponentials, on which no result depends; it has no derivative.
+- ``minimum``: a selection, the lesser of two; its derivative is a step of their difference, a set where they tie;
+- ``anchor``: a number to subtract before exponentials, on which no result depends; it has no derivative;
+- ``detour``: a tensor itself, with a note of what else implementations compute on the way to it.
 """
 
 from __future__ import annotations
@@ -143,6 +145,22 @@ class Step(Primitive):
 
 
 @dataclass(frozen=True, eq=False)
+class Minimum(Primitive):
+    """The lesser of x and y, entry by entry, of one shape."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detour(Primitive):
+    """The first operand itself, which implementations reach by longer ways too.
+
+    On such a way they spend ``roundings`` more roundings, each of a number that is entry by entry no larger than the
+    magnitudes of the other operands together. Of consequence for ``refimpl.allowance`` alone.
+    """
+
+    roundings: int
+
+
+@dataclass(frozen=True, eq=False)
 class Anchor(Primitive):
     """A number near the largest entry along the last axis, of the arithmetic's own choosing (0 will do).
 
@@ -264,6 +282,24 @@ def hinge(x: Node, below: Fraction, above: Fraction) -> Node:
     return Node(Hinge(below, above), (x,), x.shape)
 
 
+def minimum(x: Node, y: Node) -> Node:
+    """The lesser of x and y, entry by entry."""
+    _same_shape("minimum", x, y)
+    return Node(Minimum(), (x, y), x.shape)
+
+
+def maximum(x: Node, y: Node) -> Node:
+    """The greater of x and y, entry by entry."""
+    return scale(minimum(scale(x, Fraction(-1)), scale(y, Fraction(-1))), Fraction(-1))
+
+
+def detour(x: Node, roundings: int, *magnitudes: Node) -> Node:
+    """X itself; on other ways to it come so many more roundings of numbers as large as ``magnitudes`` together."""
+    for node in magnitudes:
+        _same_shape("detour", x, node)
+    return Node(Detour(roundings), (x, *magnitudes), x.shape, x.note)
+
+
 def anchor(x: Node) -> Node:
     """A number near the largest entry along the last axis, repeated along it; see ``Anchor``."""
     return Node(Anchor(), (x,), x.shape)
@@ -308,6 +344,13 @@ def adjoints(node: Node, delta: Node) -> tuple[Node | None, ...]:
         case Hinge():
             slope = Node(Step(primitive.below, primitive.above), operands, node.shape, f"derivative of {node.note}")
             return (delta * slope,)
+        case Minimum():
+            # The slope for x is 1 where y − x > 0; for y it is what is left, by the same choice where they tie.
+            difference = operands[1] - operands[0]
+            first = Node(Step(Fraction(0), Fraction(1)), (difference,), node.shape, f"derivative of {node.note}")
+            return delta * first, delta * (ones(node.shape) - first)
+        case Detour():
+            return (delta, *(None for _ in operands[1:]))
         case Anchor():
             return (None,)
         case _:

@@ -21,7 +21,7 @@ from gradproof.errors import ArgumentError
 from gradproof.gradients import INPUTS, LOSS
 from gradproof.layers import Shape
 from refimpl.arithmetic import ObjectArithmetic, Values, run
-from refimpl.balls import exact_balls, precision
+from refimpl.balls import exact_balls, precision, root
 from refimpl.enclosure import Enclosure
 from refimpl.program import X, leaf_values, program_of
 
@@ -58,6 +58,10 @@ class Series:
         """The natural logarithm."""
         return Series(self.terms.log())
 
+    def sqrt(self) -> Series:
+        """The square root."""
+        return Series(self.terms.sqrt())
+
     def tanh(self) -> Series:
         """The hyperbolic tangent, which series lack: through the smaller of the two exponentials."""
         if self.terms[0] > 0:
@@ -86,6 +90,8 @@ class TaylorArithmetic(ObjectArithmetic):
                 return x.log()
             case "tanh":
                 return x.tanh()
+            case "sqrt":
+                return x.sqrt() if isinstance(x, Series) else root(x)
             case _:
                 raise TypeError(f"no Taylor evaluation of {name}")
 

@@ -30,10 +30,12 @@ from refimpl.language import (
     Add,
     Anchor,
     Apply,
+    Detour,
     Hinge,
     Join,
     Leaf,
     MatMul,
+    Minimum,
     Multiply,
     Node,
     Ones,
@@ -159,6 +161,11 @@ class _Simulation:
                 slope = np.where(self.exact(node.operands[0]) > 0, float(above), float(below))
                 rounds = {abs(below), abs(above)} - {0, 1}
                 return errors[0] * slope + (self.rounding(np.abs(self.exact(node))) if rounds else 0.0)
+            case Minimum():
+                x, y = (self.exact(operand) for operand in node.operands)
+                return np.where(x <= y, errors[0], errors[1])
+            case Detour():
+                return errors[0]
             case primitive:
                 raise TypeError(f"no simulation of {type(primitive).__name__}")
 

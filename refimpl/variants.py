@@ -24,6 +24,7 @@ exact value:
   Bound: (2c + 2 + (c + 3)·(1 + f + |z|))·u·softplus′.
 - *exp*, *exp′* and *log*: c·u·|f| (log1p(−p) in place of log(1 − p) does better still). *reciprocal*: u·|f|;
   *reciprocal′* −1/z²: 3u·|f|; *log′* 1/z: u·|f|. *square*: u·f; *square′* 2z: exact.
+- *sqrt*: correctly rounded, or by a library's power within c·u·f; *sqrt′* 1/(2√z): (c + 1)·u·f′.
 """
 
 from __future__ import annotations
@@ -157,6 +158,12 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
         ),
         ("square", 0): Variants({"z^2": np.square}, _relative(1), _relative(1)),
         ("square", 1): Variants({"2z": lambda z: 2 * z}, _relative(0), _relative(0)),
+        ("sqrt", 0): Variants({"sqrt(z)": np.sqrt, "z^0.5": lambda z: z**0.5}, _relative(_C), _relative(1)),
+        ("sqrt", 1): Variants(
+            {"1/(2 sqrt(z))": lambda z: 1 / (2 * np.sqrt(z)), "z^-0.5/2": lambda z: z**-0.5 / 2},
+            _relative(_C + 1),
+            _relative(2),
+        ),
     }
 )
 """(function, order) → its variants: every function of ``refimpl.functions``, and its first derivative."""

@@ -26,7 +26,7 @@ from refimpl.variants import VARIANTS, Suprema, overflowing
 
 HALF_SQUARED = Loss("half_squared_error", "sum")
 
-ARGUMENTS = {"log": (1e-30, 1e30), "reciprocal": (1e-15, 1e15)}
+ARGUMENTS = {"log": (1e-30, 1e30), "reciprocal": (1e-15, 1e15), "sqrt": (1e-30, 1e30)}
 """Positive functions are tried over many binades; the others on [−80, 80], where no formula overflows in float32."""
 
 

@@ -24,10 +24,12 @@ from refimpl.language import (
     Add,
     Anchor,
     Apply,
+    Detour,
     Hinge,
     Join,
     Leaf,
     MatMul,
+    Minimum,
     Multiply,
     Node,
     Ones,
@@ -226,7 +228,7 @@ BILINEAR: dict[type[Primitive], tuple[st.SearchStrategy[Node], Callable[..., Val
     MatMul: (matmuls(), numpy_matmul),
 }
 WITHOUT_ADJOINT = {Leaf, Ones, Seed}
-NONLINEAR = {Apply, Hinge, Step, Anchor}
+NONLINEAR = {Apply, Hinge, Step, Minimum, Anchor, Detour}
 """Tested below one by one."""
 
 
@@ -301,6 +303,29 @@ def test_a_hinge_s_adjoint_is_its_difference_quotient_off_the_kink(
     step = abs(z) / 2
     assert value(part, z) == v * (value(node, z + step) - value(node, z - step)) / (2 * step)
     assert value(node, z) == z * (above if z > 0 else below)
+
+
+@given(x=st.fractions(-3, 3), y=st.fractions(-3, 3), v=st.fractions(-3, 3))
+def test_a_minimum_is_the_lesser_and_passes_its_gradient_there(x: Fraction, y: Fraction, v: Fraction) -> None:
+    node = language.minimum(leaf("x", ()), leaf("y", ()))
+    leaves = {name: as_objects([value], ()) for name, value in {"x": x, "y": y, "v": v}.items()}
+    (value,) = run([node], RATIONALS, leaves)
+    assert value[()] == min(x, y)
+    (greater,) = run([language.maximum(leaf("x", ()), leaf("y", ()))], RATIONALS, leaves)
+    assert greater[()] == max(x, y)
+    for_x, for_y = (part for part in adjoints(node, leaf("v", ())) if part is not None)
+    slopes = [part[()] for part in run([for_x, for_y], RATIONALS, leaves)]
+    assert sum(slopes) == v
+    if x != y:
+        assert slopes == ([v, 0] if x < y else [0, v])
+
+
+def test_a_detour_is_its_first_operand() -> None:
+    node = language.detour(leaf("x", (1,)), 3, leaf("y", (1,)))
+    delta = leaf("v", (1,))
+    assert adjoints(node, delta) == (delta, None)
+    leaves = {"x": as_objects([Fraction(2)], (1,)), "y": as_objects([Fraction(7)], (1,))}
+    assert run([node], RATIONALS, leaves)[0].tolist() == [2]
 
 
 @pytest.mark.parametrize("order", range(3))
