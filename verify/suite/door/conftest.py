@@ -15,11 +15,11 @@ import numpy as np
 import gradproof
 
 
-def sigmoid(z: Any) -> Any:
+def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-def backprop(case: Case, slope: Any) -> Any:
+def backprop(case, slope):
     stack, outputs, kept = case.stack, case.inputs, []
     for W, b in zip(stack.weights, stack.biases):
         z = outputs @ W + b
@@ -39,12 +39,12 @@ SUPPORTS = dict(losses="half_squared_error/sum", hidden="sigmoid", output="sigmo
 
 
 @gradproof.target(**SUPPORTS)
-def right(case: Case) -> Any:
+def right(case):
     return backprop(case, lambda z, a: a * (1 - a))
 
 
 @gradproof.target(**SUPPORTS)
-def wrong(case: Case) -> Any:
+def wrong(case):
     return backprop(case, lambda z, a: sigmoid(a) * (1 - sigmoid(a)))
 
 
@@ -52,21 +52,21 @@ def wrong(case: Case) -> Any:
 class Network:
     made = 0
 
-    def __init__(self) -> None:
+    def __init__(self):
         Network.made += 1
 
-    def __call__(self, case: Case) -> Any:
+    def __call__(self, case):
         assert Network.made == 1
         return right(case)
 
 
 @gradproof.target(**SUPPORTS)
 class Needy:
-    def __init__(self, sizes: Any) -> None:
+    def __init__(self, sizes):
         self.sizes = sizes
 
 
-def undeclared(case: Case) -> Any:
+def undeclared(case):
     return right(case)
 
 

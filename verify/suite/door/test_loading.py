@@ -26,7 +26,7 @@ DECLARED = """
     import gradproof
 
     @gradproof.target(losses="half_squared_error/sum")
-    def net(case: Case) -> Any:
+    def net(case):
         {body}
 """
 
