@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, Program, bind, plan
+from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, plan
+from fastimpl.program import Program, bind
 from fastimpl.walkers import run_once
 from gradproof.arrays import Floats, frozen_array
 from gradproof.case import Case

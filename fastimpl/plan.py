@@ -1,7 +1,6 @@
 """A network as a table: which kernels run in which order, over one flat parameter buffer and one flat workspace.
 
-This is Python and takes a millisecond or so; it compiles nothing. ``bind`` then gives the table a dtype and a batch
-size: offsets become numbers, kernels addresses.
+This is Python and takes a millisecond or so; it compiles nothing. See ``fastimpl.program`` for what follows.
 """
 
 from __future__ import annotations
@@ -10,17 +9,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from fastimpl.blas import gemm_address
+from fastimpl.buffers import Parameters
 from fastimpl.jit import Kernel
 from fastimpl.kernels.activations import ACTIVATION_KERNELS
 from fastimpl.kernels.batches import coefficients, gather, sgd
-from fastimpl.kernels.dense import BLAS_FROM, dense, dense_backward
+from fastimpl.kernels.dense import dense, dense_backward
 from fastimpl.kernels.losses import LOSS_KERNELS, upstream
 from fastimpl.kernels.merge import merge, merge_backward
 from fastimpl.kernels.penalties import PENALTY_KERNELS
@@ -29,27 +24,18 @@ from fastimpl.table import (
     ADD_D_INPUT,
     ADD_D_WEIGHT,
     ADD_OUTPUT,
-    BACKWARD,
     BIAS,
     COEFFICIENT,
     COLUMN,
-    COLUMNS,
     D_BIAS,
     D_INPUT,
     D_OUTPUT,
     D_WEIGHT,
-    FACTOR,
-    FORWARD,
-    GEMM,
-    HYPER_COLUMNS,
     INPUT,
     NONE,
-    ORDER,
     OUTPUT,
     ROWS,
     SLOPE,
-    SLOTS,
-    SOURCE,
     START,
     STOP,
     TARGET,
@@ -58,86 +44,15 @@ from fastimpl.table import (
     WEIGHT,
     WIDTH,
 )
-from gradproof.arrays import Floats
 from gradproof.layers import Activation, Branches, Dense, Layer, Residual, Shape
-from gradproof.network import Network, is_bias
-from gradproof.vocabulary import ACTIVATIONS, Dtype
+from gradproof.network import Network
+from gradproof.vocabulary import ACTIVATIONS
 
 Purpose = Literal["outputs", "gradients", "training"]
 """What a plan leaves: outputs alone; all that a case asks for; or updated parameters, and nothing besides."""
 
-ALIGNMENT: Final = 16
-"""Numbers to which the start of every parameter and value is rounded up: 64 bytes of float32, a vector's width."""
-
-CACHE_LINE: Final = 64
-"""Bytes."""
-
 PROBABILITIES: Final = frozenset(kind for kernels in LOSS_KERNELS.values() for kind in kernels if kind)
 """Activations that losses from probabilities know how to look behind."""
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """The flat buffer of a network's parameters, with a named view of each.
-
-    The trained ones come first: those with a penalty, those without, and last those that their own layer updates
-    (a weight without a penalty that stands in one place only); then the frozen ones, with a penalty and without. So a
-    penalty and an update each run over one or two ranges. Padding between parameters is 0 and stays 0.
-
-    size: of the buffer. trained: the end of the trained ones. updated: the end of those that no layer updates.
-    penalised: ranges that a penalty runs over, of trained parameters and of frozen ones.
-    """
-
-    offsets: Mapping[str, int]
-    shapes: Mapping[str, Shape]
-    size: int
-    trained: int
-    updated: int
-    penalised: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, network: Network) -> Parameters:
-        """The layout for a network."""
-        uses = [network.parameter_at(position) for position in network.positions]
-        groups: list[list[str]] = [[] for _ in range(5)]
-        for name in network.parameter_shapes:
-            if name in network.frozen:
-                kind = 3 if name in network.penalised else 4
-            elif name in network.penalised:
-                kind = 0
-            else:
-                kind = 1 if is_bias(name) or uses.count(name) > 1 else 2
-            groups[kind].append(name)
-        offsets: dict[str, int] = {}
-        ends = [0]
-        for group in groups:
-            end = ends[-1]
-            for name in group:
-                offsets[name] = end
-                end += _aligned(math.prod(network.parameter_shapes[name]))
-            ends.append(end)
-        return cls(
-            offsets=MappingProxyType(offsets),
-            shapes=network.parameter_shapes,
-            size=max(ends[-1], ALIGNMENT),
-            trained=ends[3],
-            updated=ends[2],
-            penalised=((0, ends[1]), (ends[3], ends[4])),
-        )
-
-    def views(self, buffer: Floats) -> dict[str, Floats]:
-        """Each parameter in the buffer under its name: a view of its shape, not a copy."""
-        return {
-            name: buffer[start : start + math.prod(shape)].reshape(shape)
-            for name, shape, start in ((n, s, self.offsets[n]) for n, s in self.shapes.items())
-        }
-
-    def buffer(self, values: Mapping[str, npt.ArrayLike], dtype: Dtype) -> Floats:
-        """A new flat buffer that holds these parameters."""
-        flat = aligned_zeros(self.size, dtype)
-        for name, view in self.views(flat).items():
-            view[...] = values[name]
-        return flat
 
 
 @dataclass(frozen=True)
@@ -412,83 +327,7 @@ def _row(step: _Step) -> Row:
     return Row(step.forward, step.backward, cells | step.cells, step.factor)
 
 
-def _aligned(count: int) -> int:
-    return -(-count // ALIGNMENT) * ALIGNMENT
-
-
 @lru_cache(maxsize=128)
 def plan(network: Network, purpose: Purpose) -> Plan:
     """The table of a network for this purpose."""
     return _Builder(network, purpose).plan()
-
-
-@dataclass(frozen=True)
-class Program:
-    """A plan for one dtype and at most ``capacity`` samples at a time: the table as the walkers read it.
-
-    ops (rows, columns) and hyper (rows, real columns) are the table; work and dtheta the buffers that it refers to.
-    """
-
-    plan: Plan
-    dtype: Dtype
-    capacity: int
-    ops: npt.NDArray[np.int64]
-    hyper: npt.NDArray[np.float64]
-    work: Floats
-    dtheta: Floats
-    offsets: tuple[int, ...]
-    """Where in the workspace each slot starts."""
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Gives the learning rate to every row that updates parameters."""
-        updating = [row.forward is sgd or row.cells.get(UPDATES) == 1 for row in self.plan.rows]
-        self.hyper[updating, FACTOR] = rate
-
-    def feed(self, row: int, data: Floats | None, order: npt.NDArray[np.int64]) -> None:
-        """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive."""
-        self.ops[row, SOURCE] = 0 if data is None else data.ctypes.data
-        self.ops[row, ORDER] = order.ctypes.data
-
-    def read(self, slot: int, shape: tuple[int, ...]) -> Floats:
-        """A copy of the first numbers of a slot, in this shape."""
-        start = self.offsets[slot]
-        return self.work[start : start + math.prod(shape)].reshape(shape).copy()
-
-
-def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
-    """The program of a plan for this dtype and batch size. Compiles the kernels that no program has needed yet."""
-    ends = np.cumsum([0, *(_aligned(size * capacity) for size in plan.slots)])
-    offsets = tuple(int(end) for end in ends[:-1])
-    ops = np.full((len(plan.rows), COLUMNS), NONE, dtype=np.int64)
-    ops[:, [BACKWARD, GEMM, SOURCE, START, UPDATES, *_ADD_COLUMNS, COLUMN]] = 0
-    hyper = np.zeros((len(plan.rows), HYPER_COLUMNS))
-    for number, row in enumerate(plan.rows):
-        for column, cell in row.cells.items():
-            ops[number, column] = offsets[cell] if column in SLOTS and cell != NONE else cell
-        ops[number, FORWARD] = row.forward.address(dtype)
-        if row.backward is not None:
-            ops[number, BACKWARD] = row.backward.address(dtype)
-        if row.forward is dense and capacity * row.cells[WIDTH] * row.cells[UNITS] >= BLAS_FROM:
-            ops[number, GEMM] = gemm_address(dtype)
-        hyper[number, FACTOR] = row.factor
-    return Program(
-        plan=plan,
-        dtype=dtype,
-        capacity=capacity,
-        ops=ops,
-        hyper=hyper,
-        work=aligned_zeros(int(ends[-1]), dtype),
-        dtheta=aligned_zeros(plan.parameters.size, dtype),
-        offsets=offsets,
-    )
-
-
-_ADD_COLUMNS: Final = (ADD_OUTPUT, ADD_D_INPUT, ADD_D_WEIGHT, ADD_D_BIAS)
-
-
-def aligned_zeros(size: int, dtype: Dtype) -> Floats:
-    """A buffer of zeros that starts on a cache line, so that vectors do not straddle two."""
-    itemsize = np.dtype(dtype).itemsize
-    spare = np.zeros(size * itemsize + CACHE_LINE, dtype=np.uint8)
-    start = -spare.ctypes.data % CACHE_LINE
-    return spare[start : start + size * itemsize].view(dtype)

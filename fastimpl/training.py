@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, Program, bind, plan
+from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, plan
+from fastimpl.program import Program, bind
 from fastimpl.shuffling import MOST_SAMPLES, MOST_SEED, whole
 from fastimpl.walkers import run_epochs
 from gradproof.arrays import Floats

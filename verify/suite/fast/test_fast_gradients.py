@@ -9,7 +9,8 @@ from hypothesis import given, settings
 import fastimpl
 from fastimpl.kernels.dense import BLAS_FROM
 from fastimpl.kernels.losses import LOSS_KERNELS
-from fastimpl.plan import bind, plan
+from fastimpl.plan import plan
+from fastimpl.program import bind
 from fastimpl.table import GEMM
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
@@ -196,7 +197,8 @@ def test_kernels_write_nowhere_but_into_their_buffers(case: Case) -> None:
         return inside
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastimpl.plan.aligned_zeros", with_guards)
+        for module in ("buffers", "program"):
+            patch.setattr(f"fastimpl.{module}.aligned_zeros", with_guards)
         fastimpl.gradients(case)
         fastimpl.predict(case.network, case.parameters, case.inputs, dtype=case.dtype)
         if case.network.loss is not None:

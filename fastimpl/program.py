@@ -1,0 +1,103 @@
+"""A plan made ready to run: for one dtype and batch size, offsets become numbers and kernels addresses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fastimpl.blas import gemm_address
+from fastimpl.buffers import aligned, aligned_zeros
+from fastimpl.kernels.batches import sgd
+from fastimpl.kernels.dense import BLAS_FROM, dense
+from fastimpl.plan import Plan
+from fastimpl.table import (
+    ADD_D_BIAS,
+    ADD_D_INPUT,
+    ADD_D_WEIGHT,
+    ADD_OUTPUT,
+    BACKWARD,
+    COLUMN,
+    COLUMNS,
+    FACTOR,
+    FORWARD,
+    GEMM,
+    HYPER_COLUMNS,
+    NONE,
+    ORDER,
+    SLOTS,
+    SOURCE,
+    START,
+    UNITS,
+    UPDATES,
+    WIDTH,
+)
+from gradproof.arrays import Floats
+from gradproof.vocabulary import Dtype
+
+
+@dataclass(frozen=True)
+class Program:
+    """A plan for one dtype and at most ``capacity`` samples at a time: the table as the walkers read it.
+
+    ops (rows, columns) and hyper (rows, real columns) are the table; work and dtheta the buffers that it refers to.
+    """
+
+    plan: Plan
+    dtype: Dtype
+    capacity: int
+    ops: npt.NDArray[np.int64]
+    hyper: npt.NDArray[np.float64]
+    work: Floats
+    dtheta: Floats
+    offsets: tuple[int, ...]
+    """Where in the workspace each slot starts."""
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Gives the learning rate to every row that updates parameters."""
+        updating = [row.forward is sgd or row.cells.get(UPDATES) == 1 for row in self.plan.rows]
+        self.hyper[updating, FACTOR] = rate
+
+    def feed(self, row: int, data: Floats | None, order: npt.NDArray[np.int64]) -> None:
+        """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive."""
+        self.ops[row, SOURCE] = 0 if data is None else data.ctypes.data
+        self.ops[row, ORDER] = order.ctypes.data
+
+    def read(self, slot: int, shape: tuple[int, ...]) -> Floats:
+        """A copy of the first numbers of a slot, in this shape."""
+        start = self.offsets[slot]
+        return self.work[start : start + math.prod(shape)].reshape(shape).copy()
+
+
+def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
+    """The program of a plan for this dtype and batch size. Compiles the kernels that no program has needed yet."""
+    ends = np.cumsum([0, *(aligned(size * capacity) for size in plan.slots)])
+    offsets = tuple(int(end) for end in ends[:-1])
+    ops = np.full((len(plan.rows), COLUMNS), NONE, dtype=np.int64)
+    ops[:, [BACKWARD, GEMM, SOURCE, START, UPDATES, *_ADD_COLUMNS, COLUMN]] = 0
+    hyper = np.zeros((len(plan.rows), HYPER_COLUMNS))
+    for number, row in enumerate(plan.rows):
+        for column, cell in row.cells.items():
+            ops[number, column] = offsets[cell] if column in SLOTS and cell != NONE else cell
+        ops[number, FORWARD] = row.forward.address(dtype)
+        if row.backward is not None:
+            ops[number, BACKWARD] = row.backward.address(dtype)
+        if row.forward is dense and capacity * row.cells[WIDTH] * row.cells[UNITS] >= BLAS_FROM:
+            ops[number, GEMM] = gemm_address(dtype)
+        hyper[number, FACTOR] = row.factor
+    return Program(
+        plan=plan,
+        dtype=dtype,
+        capacity=capacity,
+        ops=ops,
+        hyper=hyper,
+        work=aligned_zeros(int(ends[-1]), dtype),
+        dtheta=aligned_zeros(plan.parameters.size, dtype),
+        offsets=offsets,
+    )
+
+
+_ADD_COLUMNS: Final = (ADD_OUTPUT, ADD_D_INPUT, ADD_D_WEIGHT, ADD_D_BIAS)
