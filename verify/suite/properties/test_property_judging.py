@@ -13,7 +13,7 @@ from gradproof import Case, Gradients, Supports, Verdict
 from verify.judge import judge
 from verify.strategies import cases, large_cases
 
-MANY = settings(max_examples=100)
+MANY = settings(max_examples=75)
 
 
 @MANY
@@ -30,6 +30,7 @@ def test_a_plain_implementation_is_correct(case: Case) -> None:
     assert verdict.verdict is Verdict.CORRECT, verdict.findings
 
 
+@settings(max_examples=30)
 @given(cases(extremes=True))
 def test_the_fast_implementation_is_never_accused_in_extreme_cases(case: Case) -> None:
     verdict = judge(case, gradients(case))
@@ -64,6 +65,8 @@ TUTORIAL = Supports(
     losses=("half_squared_error/sum", "binary_cross_entropy/batch_mean"),
     hidden=("sigmoid", "tanh", "relu"),
     output=("sigmoid", "identity"),
+    depth=(1, 2),
+    width=(1, 3),
     penalties=("l2/half",),
 )
 
@@ -80,6 +83,7 @@ def test_shrunk_faults_fit_on_paper(fault: str) -> None:
     assert (case.network.penalty is not None) == (fault == "missing penalty")
 
 
+@settings(max_examples=30)
 @given(cases())
 def test_one_entry_off_by_far_is_wrong_and_located(case: Case) -> None:
     right = answer(case)
