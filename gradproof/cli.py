@@ -95,7 +95,7 @@ def main() -> None:
     type=click.Choice(["smoke", "default", "thorough"]),
     default="default",
     show_default=True,
-    help="How many cases: 60, 500, or 5000 with some in which usual formulas overflow.",
+    help="How many cases: 60, 500 or 5000.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which cases are drawn.")
 @click.option(

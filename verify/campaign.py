@@ -29,8 +29,7 @@ from verify.loading import Implementation, adopt, load
 from verify.shrinking import simplify, size
 
 PROFILES: Final[Mapping[str, int]] = MappingProxyType({"smoke": 60, "default": 500, "thorough": 5000})
-"""Number of distinct cases of each profile. ``thorough`` also has those in which usual formulas overflow."""
-WITH_EXTREMES = ("thorough",)
+"""Number of distinct cases of each profile."""
 
 SHRINK_SECONDS = 10.0
 """How long a whole run may shrink; a bound for slow targets, which the next one keeps others from."""
@@ -165,14 +164,9 @@ class _Campaign:
         """How many cases the profile asks for."""
         return PROFILES[self.profile]
 
-    @property
-    def extremes(self) -> bool:
-        """Whether the profile draws extreme cases too."""
-        return self.profile in WITH_EXTREMES
-
     def run(self, shrink_seconds: float) -> CheckRecord:
         started, clock = now(), time.perf_counter()
-        drawing.survey(self.implementation.supports, self.seed, self.asked, self.visit, extremes=self.extremes)
+        drawing.survey(self.implementation.supports, self.seed, self.asked, self.visit)
         self.note_survey()
         failures = self.failures(shrink_seconds)
         done = self.counts.total()
@@ -299,7 +293,7 @@ class _Search:
         campaign, supports = self.campaign, self.campaign.implementation.supports
         middle = (self.end - time.perf_counter()) / 2
         self.end -= middle
-        drawing.shrink(supports, campaign.seed, campaign.asked, self.alike, extremes=campaign.extremes)
+        drawing.shrink(supports, campaign.seed, campaign.asked, self.alike)
         self.end += middle
         self.calls = 0
         with contextlib.suppress(drawing.Enough):

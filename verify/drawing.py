@@ -26,7 +26,7 @@ class _Alike(Exception):  # noqa: N818
     """The failure that is being shrunk."""
 
 
-def survey(supports: Supports, seed: int, count: int, visit: Callable[[Case], None], *, extremes: bool = False) -> None:
+def survey(supports: Supports, seed: int, count: int, visit: Callable[[Case], None]) -> None:
     """Visits ``count`` distinct cases, or as many as there are, in an order that the seed decides.
 
     Raises ArgumentError where nothing can be drawn from the declaration.
@@ -42,7 +42,7 @@ def survey(supports: Supports, seed: int, count: int, visit: Callable[[Case], No
             raise Enough
 
     with contextlib.suppress(Enough):
-        _run(supports, seed, count, once, extremes, (Phase.generate,))
+        _run(supports, seed, count, once, (Phase.generate,))
 
 
 def shrink(
@@ -50,8 +50,6 @@ def shrink(
     seed: int,
     count: int,
     alike: Callable[[Case], bool],
-    *,
-    extremes: bool = False,
 ) -> None:
     """Offers ``alike`` ever smaller cases, from the first one of the survey of this seed that it says yes to.
 
@@ -63,7 +61,7 @@ def shrink(
             raise _Alike
 
     with contextlib.suppress(_Alike, Enough, errors.Flaky):
-        _run(supports, seed, count, probe, extremes, (Phase.generate, Phase.shrink))
+        _run(supports, seed, count, probe, (Phase.generate, Phase.shrink))
 
 
 def _run(
@@ -71,7 +69,6 @@ def _run(
     seed: int,
     count: int,
     test: Callable[[Case], None],
-    extremes: bool,
     phases: tuple[Phase, ...],
 ) -> None:
     settings = hypothesis.settings(
@@ -85,7 +82,7 @@ def _run(
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
-    run = hypothesis.seed(seed)(settings(hypothesis.given(cases(supports, extremes=extremes))(test)))
+    run = hypothesis.seed(seed)(settings(hypothesis.given(cases(supports))(test)))
     with _no_constants_of_modules():
         run()
 

@@ -138,7 +138,7 @@ def test_modules_that_happen_to_be_imported_do_not_change_the_cases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbered = st.integers(0, 10**6).map(lambda number: types.SimpleNamespace(id=str(number)))
-    monkeypatch.setattr(drawing, "cases", lambda supports, *, extremes: numbered)
+    monkeypatch.setattr(drawing, "cases", lambda supports: numbered)
 
     def ids() -> Any:
         found = []
@@ -163,7 +163,7 @@ def test_a_survey_visits_distinct_cases_as_many_as_asked_for() -> None:
 
 def test_a_declaration_of_few_cases_ends_the_survey_early(monkeypatch: pytest.MonkeyPatch) -> None:
     few = st.integers(0, 4).map(lambda number: types.SimpleNamespace(id=str(number)))
-    monkeypatch.setattr(drawing, "cases", lambda supports, *, extremes: few)
+    monkeypatch.setattr(drawing, "cases", lambda supports: few)
     seen = []
     drawing.survey(Supports(losses=("squared_error/sum",)), 0, 60, lambda case: seen.append(case.id))
     assert sorted(seen) == ["0", "1", "2", "3", "4"]
