@@ -34,6 +34,8 @@ class Evaluation:
 
     bits: int
     undecided: int
+    symbols: Mapping[Any, Any]
+    """The ball of every symbol of the program."""
     balls: Mapping[str, Values]
     sets: Mapping[str, npt.NDArray[np.bool_]]
 
@@ -80,6 +82,11 @@ class Numbers:
                 low, high = (end.str(digits, radius=False) for end in (ball.lower(), ball.upper()))
                 return f"[{low}, {high}]"
             return str(ball.str(self.digits, radius=ball.rel_accuracy_bits() < needed))
+
+    def value(self, symbol: Any) -> str:
+        """The number of any symbol of the program, to ``digits`` digits or as many as are proved."""
+        with precision(self._found.bits):
+            return str(self._found.symbols[symbol].str(self.digits, radius=False))
 
     def nearest(self, name: str) -> npt.NDArray[np.float64]:
         """Each number correctly rounded to float64, ties to even; raises PrecisionError where it is a set or untold."""
@@ -135,6 +142,7 @@ def _evaluated(view: Symbolic, case: Case, bits: int) -> Evaluation:
     return Evaluation(
         bits,
         balls.untold,
+        balls.symbols,
         {name: entrywise(balls.ball, symbols) for name, symbols in quantities},
         {name: entrywise(reached.__contains__, symbols).astype(bool) for name, symbols in quantities},
     )
