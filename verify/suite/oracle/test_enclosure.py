@@ -336,6 +336,21 @@ def test_a_sign_that_no_precision_tells_counts_as_a_kink() -> None:
     assert enclosed.distance("2.weight", np.full((2, 1), math.tanh(0.7)))[0, 0] < 1e-15
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("slope", [0.0, 0.25])
+def test_a_sign_beyond_the_precision_tried_only_widens_the_enclosure(sign: float, slope: float) -> None:
+    # ±2⁻⁶⁰⁰ is left beside 2⁶⁰⁰ − 2⁶⁰⁰: more bits apart than are tried.
+    inputs, weights = [2.0**300, 2.0**-300, 2.0**300], [2.0**300, sign * 2.0**-300, -(2.0**300)]
+    enclosed = enclosure(relu_case(inputs, weights, "leaky_relu", slope))
+    assert enclosed.met_kinks == 1
+    taken = 1.0 if sign > 0 else slope
+    exact = {"outputs": [[taken * sign * 2.0**-600]], "0.weight": [[taken * x] for x in inputs]}
+    for name, values in exact.items():
+        assert not enclosed.distance(name, values).any()
+        assert np.all(enclosed.lower(name) <= values)
+        assert np.all(enclosed.upper(name) >= values)
+
+
 @given(case=cases(depth=(1, 3), width=(1, 3), batch=(1, 2)))
 def test_nothing_is_a_set_where_no_kink_is_met(case: Case) -> None:
     enclosed = enclosure(case)

@@ -249,6 +249,18 @@ def test_a_kink_s_number_is_a_set() -> None:
         numbers.nearest("inputs")
 
 
+def test_precision_rises_until_the_side_of_a_kink_is_told() -> None:
+    # ±2⁻⁴⁰⁰ is left beside 2⁴⁰⁰ − 2⁴⁰⁰.
+    network = Network((3,), (Dense(1, bias=False), RELU))
+    for sign in (1.0, -1.0):
+        weights = [[2.0**200], [sign * 2.0**-200], [-(2.0**200)]]
+        case = Case(network, {"0.weight": weights}, [[2.0**200, 2.0**-200, 2.0**200]], upstream=[[1.0]])
+        numbers = symbolic(network).numbers(case)
+        assert not numbers.sets("0.weight").any()
+        assert numbers.nearest("0.weight").tolist() == enclosure(case).nearest("0.weight").tolist()
+        assert numbers.nearest("outputs") == (2.0**-400 if sign > 0 else 0)
+
+
 def test_no_ball_of_what_programs_do_not_contain() -> None:
     with precision(64), pytest.raises(TypeError, match="no ball for sin"):
         Balls({}).ball(sympy.sin(sympy.Integer(1), evaluate=False))
