@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradproof.verdict import Finding as Finding
     from gradproof.verdict import Verdict as Verdict
     from verify.campaign import check as check
+    from verify.explanation import explain as explain
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ _HOME = {
     "Verdict": "gradproof.verdict",
     "check": "verify.campaign",
     "dense_chain": "gradproof.network",
+    "explain": "verify.explanation",
 }
 
 __all__ = ["__version__", "target", *sorted(_HOME)]  # noqa: PLE0604

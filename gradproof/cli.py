@@ -38,6 +38,7 @@ Examples:
   gradproof check net.py:backprop --profile thorough --seed 7
   gradproof check mypackage.layers:Network --format json > check.json
   gradproof replay 3f9c01d2ab44
+  gradproof explain 3f9c01d2ab44 --entry "0.weight[0, 1]"
   gradproof report --out pages
 """
 
@@ -185,6 +186,43 @@ def replay(case_id: str, target: str | None, form: str) -> None:
             screen.print(Text(f"\n  {line(text)}: {verdict.verdict}", style="bold"))
             render_case(case, verdict.findings, screen)
     sys.exit(EXIT_CODES[verdict.verdict])
+
+
+@main.command()
+@click.argument("case_id", metavar="CASE")
+@click.option("--entry", metavar="ENTRY", help="Which one, as findings name it: 0.weight[1, 0], or inputs[0, 2].")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["term", "latex", "json"]),
+    default="term",
+    show_default=True,
+    help="A screen to read, the formulas as LaTeX, or everything as JSON.",
+)
+def explain(case_id: str, entry: str | None, form: str) -> None:
+    """Explain one gradient entry of a case that a check has kept.
+
+    The chain rule step by step with its exact numbers, the closed form, the certified number, and how float64, float32
+    and numerical differences at their best step come out. CASE is an id, of which the first digits suffice, or a file
+    from .gradproof/cases/. The formulas are for small networks, as shrunk cases are.
+    """
+    from gradproof.case import Case
+    from gradproof.record import encode
+    from verify.explanation import explain as explained
+    from verify.keeping import find
+
+    found = explained(Case.from_data(find(case_id).case), entry)
+    with _until_closed():
+        if form == "json":
+            click.echo(encode(found), nl=False)
+        elif form == "latex":
+            from reports.explanation import latex
+
+            click.echo(latex(found), nl=False)
+        else:
+            from reports.explanation import render_explanation
+
+            render_explanation(found, _screen())
 
 
 @main.command()

@@ -175,6 +175,20 @@ def test_a_wrong_network_is_shown_kept_and_replayed(folder: Folder) -> None:
     assert "correct" in other.output.lower()
 
 
+def test_a_failing_case_is_explained(folder: Folder) -> None:
+    check("net.py:wrong")
+    case_id = next(Path(".gradproof/cases").glob("*.json")).stem
+    screen = run("explain", case_id, "--entry", "0.bias[0]")
+    assert screen.exit_code == 0
+    assert f"∂L/∂0.bias[0] of case {case_id}" in screen.stdout
+    assert "db0[0] = " in screen.stdout
+    assert run("explain", case_id, "--format", "latex").stdout.startswith("\\begin{align*}")
+    assert json.loads(run("explain", case_id, "--format", "json").stdout)["case_id"] == case_id
+    wrong = run("explain", case_id, "--entry", "9.bias[0]")
+    assert wrong.exit_code == 2
+    assert "entry: expected one of 0.weight" in wrong.stderr
+
+
 def test_a_case_that_two_targets_fail_replays_each(folder: Folder) -> None:
     first, second = folder.target("first", "raise KeyError(1)"), folder.target("second", "raise KeyError(2)")
     records = [record_of(target)[0] for target in (first, second, first)]
