@@ -15,6 +15,29 @@ from gradproof.checks import real, truth, whole, words
 from gradproof.errors import ArgumentError
 
 
+def _put(struct: msgspec.Struct, field: str, value: object) -> None:
+    msgspec.structs.force_setattr(struct, field, value)
+
+
+def _among(argument: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ArgumentError(argument, f"among {', '.join(known)}", value)
+
+
+def _needed(argument: str, value: object, needed: bool, what: str) -> None:
+    if needed is (value is None):
+        raise ArgumentError(argument, f"{'a number' if needed else 'None'} for {what}", value)
+
+
+def _in_range(argument: str, value: object, least: float, below: float) -> float:
+    number = real(argument, value)
+    if not (math.isfinite(number) and least <= number < below):
+        limits = f" of at least {least:g}" if math.isfinite(least) else ""
+        limits += f"{' and' if limits else ''} below {below:g}" if math.isfinite(below) else ""
+        raise ArgumentError(argument, f"a finite number{limits}", number)
+    return number
+
+
 class OptimiserWord(msgspec.Struct, frozen=True):
     """Facts about an update rule: its family, the state it keeps for each parameter, its hyperparameters, in words.
 
@@ -278,26 +301,3 @@ class Optimiser(msgspec.Struct, frozen=True):
             parts.append(str(self.schedule))
         parts += [str(part) for part in (self.clipping, self.decay) if part is not None]
         return "; ".join(parts)
-
-
-def _put(struct: msgspec.Struct, field: str, value: object) -> None:
-    msgspec.structs.force_setattr(struct, field, value)
-
-
-def _among(argument: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ArgumentError(argument, f"among {', '.join(known)}", value)
-
-
-def _needed(argument: str, value: object, needed: bool, what: str) -> None:
-    if needed is (value is None):
-        raise ArgumentError(argument, f"{'a number' if needed else 'None'} for {what}", value)
-
-
-def _in_range(argument: str, value: object, least: float, below: float) -> float:
-    number = real(argument, value)
-    if not (math.isfinite(number) and least <= number < below):
-        limits = f" of at least {least:g}" if math.isfinite(least) else ""
-        limits += f"{' and' if limits else ''} below {below:g}" if math.isfinite(below) else ""
-        raise ArgumentError(argument, f"a finite number{limits}", number)
-    return number

@@ -25,6 +25,10 @@ Arrays = Mapping[str, Mapping[str, Floats]]
 Given = Mapping[str, Mapping[str, npt.ArrayLike]]
 
 
+GRADIENT = "gradient"
+"""Beside the states, what may have an uncertainty."""
+
+
 def state_name(state: str, parameter: str) -> str:
     """What the state of a parameter is called among a step's results: ``square[0.weight]``."""
     return f"{state}[{parameter}]"
@@ -42,7 +46,7 @@ class UpdateData(msgspec.Struct, frozen=True):
     uncertainty: dict[str, dict[str, ArrayData]]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Update:
     """One step of an optimiser: immutable, every array read-only.
 
@@ -57,6 +61,7 @@ class Update:
             once, here, and are exact from then on.
         uncertainty: for state that cannot be read, in the same form: the state lies within so much of ``state``, entry
             by entry; where it is given, ``state`` is kept in float64. What is left out is 0; inf: nothing is known.
+            Likewise under ``gradient`` for gradients that cannot be read.
 
     Raises ArgumentError, naming the argument, for wrong names or shapes and for numbers that are not finite.
     """
@@ -100,10 +105,10 @@ class Update:
             raise ArgumentError("optimiser.decay.excluded", f"names among {', '.join(shapes)}", sorted(missing))
         unsure = {
             key: _arrays(f"uncertainty[{key!r}]", given, shapes, "float64", partial=True, infinite=True)
-            for key, given in _states("uncertainty", uncertainty, optimiser).items()
+            for key, given in _states("uncertainty", uncertainty, (*optimiser.word.state, GRADIENT)).items()
         }
         known: dict[str, Mapping[str, Floats]] = {}
-        given_state = _states("state", state, optimiser)
+        given_state = _states("state", state, optimiser.word.state)
         for key in optimiser.word.state:
             zeros = {name: np.zeros(shape) for name, shape in shapes.items()}
             merged = zeros | dict(_named(f"state[{key!r}]", given_state.get(key, {}), shapes, partial=True))
@@ -119,7 +124,7 @@ class Update:
         values = {
             "optimiser": optimiser,
             "parameters": MappingProxyType(held),
-            "gradients": _arrays("gradients", gradients, shapes, dtype),
+            "gradients": _arrays("gradients", gradients, shapes, "float64" if GRADIENT in unsure else dtype),
             "state": MappingProxyType(known),
             "step": int(step),
             "dtype": dtype,
@@ -180,14 +185,14 @@ class Update:
         return f"<Update {self.id}: step {self.step} of {self.optimiser}, {', '.join(self.parameters)}, {self.dtype}>"
 
 
-def _states(argument: str, given: Given | None, optimiser: Optimiser) -> Given:
+def _states(argument: str, given: Given | None, known: tuple[str, ...]) -> Given:
     if given is None:
         return {}
-    names = ", ".join(optimiser.word.state) or "no state"
+    names = f"names among {', '.join(known)}" if known else "nothing, since this variant keeps no state"
     if not isinstance(given, Mapping):
-        raise ArgumentError(argument, f"{names} for {optimiser.variant}", type(given).__name__)
-    if not set(given) <= set(optimiser.word.state):
-        raise ArgumentError(argument, f"{names} for {optimiser.variant}", list(given))
+        raise ArgumentError(argument, names, type(given).__name__)
+    if not set(given) <= set(known):
+        raise ArgumentError(argument, names, list(given))
     return given
 
 

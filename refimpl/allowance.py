@@ -344,9 +344,12 @@ class RunningBound:
     def _least(self, node: Node) -> Bound:
         x, y = node.operands
         ex, ey = self.closed(x), self.closed(y)
+        lesser = BallArithmetic().minimum(self._range(x), self._range(y))
+        moved = _suprema(np.asarray(lesser - self.enclosed.values[id(node)]))
         pairs = zip(self._range(x).reshape(-1), self._range(y).reshape(-1), strict=True)
         told = np.array([1 if a < b else -1 if b < a else 0 for a, b in pairs], dtype=int).reshape(node.shape)
-        return np.where(told > 0, ex, np.where(told < 0, ey, np.maximum(ex, ey)))
+        known = np.where(told > 0, ex, np.where(told < 0, ey, np.maximum(ex, ey)))
+        return np.where(told == 0, np.fmin(known, moved), known)
 
     def _stepped(self, node: Node, below: Fraction, above: Fraction) -> Bound:
         (z,) = node.operands

@@ -87,9 +87,9 @@ class Arithmetic(ABC):
                 case "number":
                     results.append(self.number(instruction.number))
                 case "+":
-                    results.append(operands[0] + operands[1])
+                    results.append(np.asarray(operands[0] + operands[1]))
                 case "*":
-                    results.append(operands[0] * operands[1])
+                    results.append(np.asarray(operands[0] * operands[1]))
                 case "power":
                     results.append(self.power(operands[0], int(instruction.number)))
                 case name:

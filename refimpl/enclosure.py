@@ -19,7 +19,7 @@ from gradproof.layers import Shape
 from refimpl.arithmetic import Values, run_all
 from refimpl.balls import BallArithmetic, exact_balls, precision
 from refimpl.kinks import ENUMERATED, ChosenArithmetic, Kind, corner_ends, rerun
-from refimpl.language import Node, ordered
+from refimpl.language import Node, Step, ordered
 from refimpl.program import Program, leaf_values, program_of
 
 LEAST_BITS = 53
@@ -44,6 +44,8 @@ class Given:
     """The balls of the leaves by name, at the working precision of the surrounding ``precision`` block."""
     affine: bool
     """Whether each result is affine in each single choice at a kink: corners tell a set then (``refimpl.kinks``)."""
+    most_bits: int = MOST_BITS
+    """Where precision stops rising for an unbounded ball."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +133,16 @@ class ProgramEnclosure:
     @cached_property
     def _finer(self) -> ProgramEnclosure:
         return enclosed_program(self.given, self.bits, 2 * self.working_bits)
+
+    @cached_property
+    def kinds_met(self) -> frozenset[Kind]:
+        """The kinds of the kinks met: their one-sided slopes, (0, 1) for ReLU."""
+        return frozenset(
+            (node.primitive.below, node.primitive.above)
+            for node in self.order
+            if isinstance(node.primitive, Step) and node.primitive.below != node.primitive.above
+            if any(ball.contains(0) for ball in self.values[id(node.operands[0])].reshape(-1))
+        )
 
     @property
     def outer_hull(self) -> bool:
@@ -260,7 +272,7 @@ def enclosed_program(given: Given, bits: int, working: int) -> ProgramEnclosure:
             leaves = given.leaves()
             values = run_all(order, arithmetic, leaves)
         untold = arithmetic.kinks > arithmetic.exact_kinks and working < SIGN_BITS
-        if not untold and (working >= MOST_BITS or _all_finite(values[id(node)] for node in results)):
+        if not untold and (working >= given.most_bits or _all_finite(values[id(node)] for node in results)):
             break
         working *= 2
     ends: dict[int, tuple[Values, Values]] = {}

@@ -41,7 +41,7 @@ from gradproof.case import Case
 from gradproof.vocabulary import Dtype
 from refimpl.arithmetic import FloatArithmetic, Values, evaluate
 from refimpl.language import Anchor, Apply, Node, ordered
-from refimpl.program import leaf_values, program_of
+from refimpl.program import Program, leaf_values, program_of
 
 Bound = npt.NDArray[np.float64]
 
@@ -176,9 +176,15 @@ def overflowing(case: Case, dtype: Dtype | None = None) -> tuple[str, ...]:
     before exponentials, and each elementwise function by every formula of the table in turn. What is reported is each
     place where finite operands give a result that is not finite.
     """
-    naive = FloatArithmetic(np.dtype(dtype or case.dtype))
-    leaves = {name: array.astype(naive.dtype) for name, array in leaf_values(case).items()}
-    order = ordered(tuple(program_of(case).results.values()))
+    wanted = np.dtype(dtype or case.dtype)
+    leaves = {name: array.astype(wanted) for name, array in leaf_values(case).items()}
+    return overflows(program_of(case), wanted, leaves, elsewhere="loss")
+
+
+def overflows(program: Program, dtype: np.dtype[Any], leaves: Mapping[str, Values], elsewhere: str) -> tuple[str, ...]:
+    """The same for any program, given its leaves in ``dtype``; what belongs to no layer belongs to ``elsewhere``."""
+    naive = FloatArithmetic(dtype)
+    order = ordered(tuple(program.results.values()))
     places = _places(order)
     values: dict[int, Values] = {}
     found: dict[str, None] = {}
@@ -193,7 +199,7 @@ def overflowing(case: Case, dtype: Dtype | None = None) -> tuple[str, ...]:
                 continue
             for formula, result in _results(node, operands, values[id(node)]):
                 if not np.all(np.isfinite(result)):
-                    found[f"{_place(node, places)}: {formula} is not finite in {naive.dtype}"] = None
+                    found[f"{_place(node, places) or elsewhere}: {formula} is not finite in {naive.dtype}"] = None
     return tuple(found)
 
 
@@ -206,10 +212,10 @@ def _results(node: Node, operands: tuple[Values, ...], value: Values) -> Iterato
             yield type(primitive).__name__.lower(), value
 
 
-def _place(node: Node, places: Mapping[int, str]) -> str:
-    """Where a node belongs; a derivative without a note of its own belongs to its argument's place."""
+def _place(node: Node, places: Mapping[int, str]) -> str | None:
+    """The layer that a node belongs to; a derivative without a note of its own belongs to its argument's place."""
     own = places.get(id(node))
-    return own or (places.get(id(node.operands[0])) if isinstance(node.primitive, Apply) else None) or "loss"
+    return own or (places.get(id(node.operands[0])) if isinstance(node.primitive, Apply) else None)
 
 
 def _places(order: Sequence[Node]) -> dict[int, str]:
