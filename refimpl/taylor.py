@@ -8,7 +8,7 @@ no adjoint, no derivative by SymPy and no reverse pass has a part in it. Whateve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -168,26 +168,57 @@ def conflicts(enclosed: Enclosure, *, seed: int = 0, directions: int = 1) -> tup
     directions over all of them and the inputs, with entries ±1: a wrong entry is missed by one with probability at
     most ½, whatever the other entries are, since its sign alone decides between two different sums.
     """
-    case = enclosed.case
-    shapes = {name: enclosed.shape(name) for name in case.network.trainable}
-    found: list[str] = []
-    if sum(int(np.prod(shape)) for shape in shapes.values()) <= COORDINATES:
-        for name, shape in shapes.items():
-            for index in np.ndindex(*shape):
-                unit = np.zeros(shape)
-                unit[index] = 1
-                slope = slope_along(case, {name: unit}, enclosed.working_bits)
-                if not slope.overlaps(enclosed.balls(name)[index]):
-                    found.append(f"{name}{list(index)}: {slope} by Taylor arithmetic, {enclosed.balls(name)[index]}")
-        return tuple(found)
+    shapes = {name: enclosed.shape(name) for name in enclosed.case.network.trainable}
+    if sum(int(np.prod(shape)) for shape in shapes.values()) > COORDINATES:
+        return tuple(_along_random_directions(enclosed, seed, directions))
+    return tuple(
+        words
+        for name, shape in shapes.items()
+        for index in np.ndindex(*shape)
+        for words in _at_entry(enclosed, name, index)
+    )
+
+
+def _at_entry(enclosed: Enclosure, name: str, index: tuple[int, ...]) -> Iterator[str]:
+    unit = np.zeros(enclosed.shape(name))
+    unit[index] = 1
+    slope = slope_along(enclosed.case, {name: unit}, enclosed.working_bits)
+    if not slope.overlaps(enclosed.balls(name)[index]):
+        yield f"{name}{list(index)}: {slope} by Taylor arithmetic, {enclosed.balls(name)[index]} by the reverse pass"
+
+
+def _along_random_directions(enclosed: Enclosure, seed: int, directions: int) -> Iterator[str]:
     rng = np.random.default_rng(seed)
-    shapes[INPUTS] = enclosed.shape(INPUTS)
     for _ in range(directions):
-        signs = {name: rng.choice([-1.0, 1.0], size=shape) for name, shape in shapes.items()}
-        slope = slope_along(case, signs, enclosed.working_bits)
+        signs = {
+            name: rng.choice([-1.0, 1.0], size=enclosed.shape(name))
+            for name in (*enclosed.case.network.trainable, INPUTS)
+        }
+        slope = slope_along(enclosed.case, signs, enclosed.working_bits)
         projected = projection(enclosed, signs)
         if not slope.overlaps(projected):
-            found.append(f"along a random direction (seed {seed}): {slope} by Taylor arithmetic, {projected}")
+            yield f"along a random direction: {slope} by Taylor arithmetic, {projected} by the reverse pass"
+
+
+def _leaves(enclosed: Enclosure) -> dict[str, Values]:
+    return {name: exact_balls(array) for name, array in leaf_values(enclosed.case).items()}
+
+
+def witness(enclosed: Enclosure, entries: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """The second route's word on an enclosure that a verdict rests on: where it disagrees, in words.
+
+    It is asked along one random direction over everything, drawn anew for each case, and about ``entries``: one entry
+    of each quantity that a verdict is about to call wrong.
+    """
+    found = list(_along_random_directions(enclosed, int(enclosed.case.id, 16), 1))
+    for name, index in entries.items():
+        if name == LOSS:
+            with precision(enclosed.working_bits):
+                (value,) = run((program_of(enclosed.case).results[LOSS],), TaylorArithmetic(), _leaves(enclosed))
+            if not constant_term(value[()]).overlaps(enclosed.balls(LOSS)[()]):
+                found.append(f"the loss is {constant_term(value[()])} by Taylor arithmetic")
+        elif name in enclosed.case.network.trainable or name == INPUTS:
+            found += _at_entry(enclosed, name, index)
     return tuple(found)
 
 

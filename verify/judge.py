@@ -1,17 +1,21 @@
 """The verdict on an answer: each number against its enclosure and against what careful arithmetic may be off by.
 
 No tolerance stands here. An entry is wrong when its distance from every admissible number exceeds the rigorous
-allowance of ``refimpl.allowance``, and that is proved: both sides are bounds in the right direction. It is fine when it
-is no further away than the allowance, judged by an enclosure that is itself no wider than the allowance; where it is
-wider, precision rises until it is not.
+allowance of ``refimpl.allowance``, and that is proved: both sides are bounds in the right direction. Within it, an
+entry is inaccurate when it exceeds the typical allowance, else fine, judged by an enclosure that is itself no wider
+than the allowance; where it is wider, precision rises until it is not.
+
+Before a verdict stands, the oracle's second route (``refimpl.taylor``) is asked about the enclosure that it rests on,
+and about each entry that is called wrong. Where the two disagree, the verdict is an oracle conflict: our fault.
 """
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +38,7 @@ DIGITS = 20
 
 Float64 = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
+Index = tuple[int, ...]
 
 
 class Enclosed(Protocol):
@@ -54,6 +59,8 @@ class Allowed(Protocol):
 
     @property
     def rigorous(self) -> Mapping[str, Float64]: ...  # noqa: D102
+    @property
+    def typical(self) -> Mapping[str, Float64]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -61,21 +68,25 @@ class Oracle:
     """The sources of truth that a verdict rests on."""
 
     enclosure: Callable[[Case, int], Enclosed]
-    allowance: Callable[[Case], Allowed]
+    allowance: Callable[[Case, Any], Allowed]
+    """Of a case that is enclosed already."""
     overflowing: Callable[[Case, Dtype], tuple[str, ...]]
+    witness: Callable[[Any, Mapping[str, Index]], tuple[str, ...]]
+    """What a second route says against an enclosure, asked about one entry of each quantity that is called wrong."""
 
 
 def certified() -> Oracle:
     """The oracle of refimpl."""
     from refimpl.allowance import allowance
     from refimpl.enclosure import enclosure
+    from refimpl.taylor import witness
 
     def overflowing(case: Case, dtype: Dtype) -> tuple[str, ...]:
         from refimpl.variants import overflowing
 
         return overflowing(case, dtype)
 
-    return Oracle(enclosure, allowance, overflowing)
+    return Oracle(enclosure, lambda case, enclosed: allowance(case, enclosed=enclosed), overflowing, witness)
 
 
 @dataclass(frozen=True)
@@ -175,6 +186,13 @@ class _Ruling:
     too_wide: Booleans
     """Not decided by this enclosure; a narrower one may."""
 
+    def worst(self) -> Index:
+        """The entry that is furthest off, measured by what is allowed, among those that share the verdict."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            times = np.nan_to_num(self.low / self.allowed, nan=0.0, posinf=np.inf)
+        times = np.where(self.where(self.verdict()), times, -1.0)
+        return tuple(int(i) for i in np.unravel_index(int(np.argmax(times)), times.shape))
+
     def verdict(self) -> Verdict:
         if np.any(self.wrong):
             return Verdict.WRONG
@@ -197,7 +215,8 @@ class _Hearing:
         self.oracle = oracle
         self.bits = FIRST_BITS
         self.enclosed = oracle.enclosure(case, self.bits)
-        self.allowed = oracle.allowance(case).rigorous
+        allowance = oracle.allowance(case, self.enclosed)
+        self.allowed, self.typical = allowance.rigorous, allowance.typical
         self._formulas: tuple[str, ...] | None = None
 
     def findings(self) -> tuple[Finding, ...]:
@@ -207,6 +226,11 @@ class _Hearing:
             self.enclosed = self.oracle.enclosure(self.case, self.bits)
             rulings = {n: self.rule(n) if np.any(ruling.too_wide) else ruling for n, ruling in rulings.items()}
         failed = {name: ruling for name, ruling in rulings.items() if ruling.verdict() is not Verdict.CORRECT}
+        accused = {name: ruling.worst() for name, ruling in failed.items() if ruling.verdict() is Verdict.WRONG}
+        doubts = self.oracle.witness(self.enclosed, accused)
+        if doubts:
+            message = f"gradproof's two routes to the exact gradient disagree: {'; '.join(doubts)}"
+            return (Finding(Verdict.ORACLE_CONFLICT, TARGET, message),)
         return tuple(self.finding(name, ruling, list(failed)) for name, ruling in failed.items())
 
     def rule(self, name: str) -> _Ruling:
@@ -226,16 +250,17 @@ class _Hearing:
         decided = wrong | (high <= np.maximum(scale, spacing)) | (width <= scale)
         if np.any(~decided & finite):
             decided = decided | self.enclosed.kinks(name)
-        undecided = finite & vacuous & decided & (low > spacing)
-        inaccurate = np.zeros_like(finite)
+        typical = np.where(np.isinf(self.typical[name]), spacing, np.maximum(self.typical[name], spacing))
+        undecided = finite & vacuous & decided & (low > typical)
+        inaccurate = finite & ~vacuous & ~wrong & (low > typical)
         if not np.all(finite):
             lost = ~finite & ~self._rounds_to(name, got)
             if self.formulas():
-                inaccurate = lost
+                inaccurate = inaccurate | lost
             else:
                 undecided = undecided | (lost & vacuous)
                 wrong = wrong | (lost & ~vacuous)
-        return _Ruling(low, allowed, wrong, inaccurate, undecided, finite & ~decided)
+        return _Ruling(low, allowed, wrong, inaccurate, undecided, finite & ~decided & ~inaccurate)
 
     def formulas(self) -> tuple[str, ...]:
         """Documented naive formulas that overflow on this case; asked only once a number is not finite."""
@@ -247,9 +272,8 @@ class _Hearing:
         verdict = ruling.verdict()
         bad = ruling.where(verdict)
         got = self.given[name]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            times = np.where(bad, np.nan_to_num(ruling.low / ruling.allowed, nan=0.0, posinf=np.inf), -1.0)
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(times)), got.shape))
+        index = ruling.worst()
+        allowed = self.typical[name] if verdict is Verdict.INACCURATE else ruling.allowed
         return Finding(
             verdict=verdict,
             quantity=name,
@@ -259,7 +283,7 @@ class _Hearing:
             got=repr(float(got[index])),
             exact=self.enclosed.decimal(name, index, DIGITS),
             error=f"{ruling.low[index]:.3g}",
-            allowed=f"{ruling.allowed[index]:.3g}",
+            allowed=f"{allowed[index]:.3g}",
             entries=got.size,
             bad=int(np.count_nonzero(bad)),
         )
@@ -268,7 +292,7 @@ class _Hearing:
         """What is certain beyond the verdict, as the end of a sentence."""
         got, allowed = self.given[name], self.allowed[name]
         if verdict is Verdict.INACCURATE:
-            return f"; not finite, as {' and '.join(self.formulas())} overflows in {self.case.dtype} on this case"
+            return self._lost(name, bad)
         if verdict is Verdict.UNDECIDED:
             if np.any(np.isinf(allowed[bad])):
                 return "; nothing bounds the rounding errors of careful arithmetic here"
@@ -284,6 +308,19 @@ class _Hearing:
         fact = resemblance(self.case, got, bad, lower / 2 + upper / 2, fits)
         facts += f"; {fact}" if fact else ""
         return facts + self._place(name, failed)
+
+    def _lost(self, name: str, bad: Booleans) -> str:
+        """Where digits go, or how many are left of those that careful arithmetic keeps."""
+        got = self.given[name].astype(np.float64)
+        if not np.all(np.isfinite(got[bad])):
+            return f"; not finite, where usual formulas overflow on this case: {' and '.join(self.formulas())}"
+        exact = np.maximum(np.abs(self.enclosed.lower(name)), np.abs(self.enclosed.upper(name)))[bad]
+        off, careful = self.enclosed.distance(name, got)[bad], self.typical[name][bad]
+        worst = int(np.argmax(off / careful))
+        kept, keeps = (_digits(error[worst], exact[worst]) for error in (off, careful))
+        return (
+            f"; the formula may be right, but digits are lost: {kept} are right where careful arithmetic keeps {keeps}"
+        )
 
     def _place(self, name: str, failed: list[str]) -> str:
         """Whether it starts here, where the answer shows that."""
@@ -304,6 +341,11 @@ class _Hearing:
         high = (got == np.inf) & (self.enclosed.lower(name) >= largest)
         low = (got == -np.inf) & (self.enclosed.upper(name) <= -largest)
         return np.asarray(high | low)
+
+
+def _digits(error: float, exact: float) -> int:
+    """Significant decimal digits that an error leaves of a number."""
+    return max(0, math.floor(-math.log10(error / exact))) if 0 < error < exact else 0
 
 
 def _share(what: str, bad: Booleans) -> str:

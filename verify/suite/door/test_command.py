@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,16 +245,16 @@ def test_undecided_and_inaccurate_have_codes_of_their_own(folder: Folder, monkey
     folder.target("nan", "a = net.right(case); a['loss'] = np.nan; return a")
 
     def with_oracle(**changes: Any) -> Any:
-        parts = {"enclosure": real.enclosure, "allowance": real.allowance, "overflowing": real.overflowing}
-        monkeypatch.setattr(judge, "certified", lambda: judge.Oracle(**{**parts, **changes}))
+        monkeypatch.setattr(judge, "certified", lambda: replace(real, **changes))
 
     with_oracle(overflowing=lambda case, dtype: ("a naive formula",))
     assert check("bad.py:nan").exit_code == 4
     assert check("net.py:right").exit_code == 0
 
     class Nothing:
-        def __init__(self, case: Case) -> None:
-            self.rigorous = {name: np.full_like(bound, np.inf) for name, bound in real.allowance(case).rigorous.items()}
+        def __init__(self, case: Case, enclosed: Any) -> None:
+            known = real.allowance(case, enclosed).rigorous
+            self.rigorous = self.typical = {name: np.full_like(bound, np.inf) for name, bound in known.items()}
 
     with_oracle(allowance=Nothing)
     assert check("bad.py:nan").exit_code == 6

@@ -40,10 +40,17 @@ class Fake:
     width: Any = lambda bits: 0.0
     kinked: bool = False
     formulas: tuple[str, ...] = ()
+    usual: float | None = None
+    doubts: tuple[str, ...] = ()
+    accused: list[Any] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
 
     def oracle(self) -> Any:
-        return Oracle(self.enclosure, lambda case: self, lambda case, dtype: self.formulas)
+        return Oracle(self.enclosure, lambda case, enclosed: self, lambda case, dtype: self.formulas, self.witness)
+
+    def witness(self, enclosed: Any, accused: Any) -> Any:
+        self.accused.append(dict(accused))
+        return self.doubts
 
     def enclosure(self, case: Case, bits: int) -> Any:
         self.asked.append(bits)
@@ -52,6 +59,11 @@ class Fake:
     @property
     def rigorous(self) -> Any:
         return {name: np.full(np.shape(value), self.allowed) for name, value in self.exact.items()}
+
+    @property
+    def typical(self) -> Any:
+        usual = self.allowed if self.usual is None else self.usual
+        return {name: np.full(np.shape(value), usual) for name, value in self.exact.items()}
 
 
 @dataclass
@@ -128,6 +140,33 @@ def test_wrong_exactly_when_the_whole_enclosure_is_further_away_than_allowed(
     assert (verdict is Verdict.WRONG) == (max(abs(got - exact) - radius, 0) > allowed)
 
 
+def test_between_the_allowances_an_answer_is_inaccurate_and_says_how_many_digits_are_left() -> None:
+    off = np.array([[1.0, 2.0 + 1e-6], [3.0, 4.0 + 1e-13]])
+    fake = Fake(EXACT, allowed=1e-3, usual=1e-12)
+    finding = one(judge(case_of(), answer(**{"0.weight": off}), fake.oracle()))
+    assert finding.verdict is Verdict.INACCURATE
+    assert (finding.index, finding.bad) == ((0, 1), 1)
+    assert finding.allowed == "1e-12"
+    assert "6 are right where careful arithmetic keeps 12" in finding.message
+
+
+def test_where_nothing_is_proved_a_typical_error_is_correct_and_a_larger_one_undecided() -> None:
+    fake = Fake(EXACT, allowed=np.inf, usual=1e-9)
+    near, far = (answer(**{"0.bias": [0.5 + off, -0.5]}) for off in (1e-10, 1e-8))
+    assert judge(case_of(), near, fake.oracle()).verdict is Verdict.CORRECT
+    assert judge(case_of(), far, fake.oracle()).verdict is Verdict.UNDECIDED
+
+
+def test_a_second_route_that_disagrees_makes_it_our_fault() -> None:
+    wrong = answer(**{"0.bias": [0.5, 0.5]})
+    fake = Fake(EXACT, doubts=("0.bias[1]: 1 by one route, 2 by the other",))
+    finding = one(judge(case_of(), wrong, fake.oracle()))
+    assert finding.verdict is Verdict.ORACLE_CONFLICT
+    assert "0.bias[1]: 1 by one route" in finding.message
+    assert fake.accused == [{"0.bias": (1,)}]
+    assert judge(case_of(), answer(), fake.oracle()).verdict is Verdict.ORACLE_CONFLICT
+
+
 def test_an_enclosure_too_wide_to_decide_is_narrowed_by_more_bits() -> None:
     fake = Fake(EXACT, width=lambda bits: 1.0 if bits < 8 * FIRST_BITS else 0.0)
     assert judge(case_of(), answer(), fake.oracle()).verdict is Verdict.CORRECT
@@ -199,7 +238,7 @@ def test_at_a_kink_every_admissible_value_passes_and_no_other() -> None:
     assert examine(case_of(), Gradients({}, loss=0.0), fake.oracle()).kinks == 1
 
 
-@pytest.mark.parametrize("part", ["enclosure", "allowance", "overflowing"])
+@pytest.mark.parametrize("part", ["enclosure", "allowance", "overflowing", "witness"])
 def test_a_failing_oracle_is_our_fault_and_says_so(part: str) -> None:
     def fails(*arguments: Any) -> Any:
         raise ZeroDivisionError("in the oracle")
@@ -207,8 +246,9 @@ def test_a_failing_oracle_is_our_fault_and_says_so(part: str) -> None:
     fake = Fake(EXACT)
     parts: dict[str, Any] = {
         "enclosure": fake.enclosure,
-        "allowance": lambda case: fake,
+        "allowance": lambda case, enclosed: fake,
         "overflowing": lambda case, dtype: (),
+        "witness": fake.witness,
     }
     verdict = judge(case_of(), answer(**{"0.bias": np.array([np.nan, 0])}), Oracle(**{**parts, part: fails}))
     assert verdict.verdict is Verdict.ORACLE_CONFLICT
