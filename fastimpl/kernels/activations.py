@@ -56,7 +56,7 @@ def sigmoid(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int)
 
 @kernel()
 def tanh(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """Tanh: tanh |z| = (1 − e^−2|z|) / (1 + e^−2|z|); tanh′(z) = 4 e^−2|z| / (1 + e^−2|z|)²."""
+    """The hyperbolic tangent: tanh |z| = (1 − e^−2|z|) / (1 + e^−2|z|); tanh′(z) = 4 e^−2|z| / (1 + e^−2|z|)²."""
     count, a, s = _prepared(op, work, batch)
     for i in range(count):
         z = float(s[i])
@@ -80,7 +80,7 @@ def relu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) ->
 
 @kernel()
 def leaky_relu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """Z above 0, else slope · z; derivative 1 or slope."""
+    """The identity above 0, else slope · z; derivative 1 or slope."""
     slope = hyper[FACTOR]
     count, a, s = _prepared(op, work, batch)
     for i in range(count):

@@ -41,7 +41,7 @@ def coefficients(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch:
 
 @inlined(frozenset())
 def descend(w: Any, dw: Any, count: int, rate: float) -> None:
-    """W ← W − η dW: product, then difference, in float64, then rounded to the type of W."""
+    """Takes w to w − η dw: product, then difference, in float64, then rounded to the type of w."""
     for i in range(count):
         w[i] = float(w[i]) - rate * float(dw[i])
 

@@ -159,7 +159,7 @@ def test_a_saturated_probability_loses_neither_loss_nor_gradient(dtype: Dtype) -
     for activation, loss in ((SIGMOID, "binary_cross_entropy"), (SOFTMAX, "binary_cross_entropy")):
         network = Network((2,), (activation,), Loss(loss, "sum", "soft"))
         case = Case(network, {}, [[800.0, -800.0]], targets=[[0.0, 1.0]], dtype=dtype)
-        assert judge(case, fastimpl.gradients(case)).verdict is not Verdict.INACCURATE
+        refuse_wrong(case)
         assert np.isfinite(fastimpl.loss(case))
 
 

@@ -136,9 +136,9 @@ def test_updates_within_the_product_are_those_of_the_exact_gradient(dtype: Dtype
 def test_a_short_last_batch_of_a_large_layer_starts_where_the_step_before_ended(dtype: Dtype) -> None:
     """Full batches go through BLAS and the last one through loops: what one leaves must not leak into the other."""
     network = Network((16,), (Dense(16),), Loss("half_squared_error", "sum"))
-    case = seeded_case(network, 19, seed=2, dtype=dtype)
+    case = seeded_case(network, 17, seed=2, dtype=dtype)
     first = run(part(case, case.parameters, np.arange(16)), learning_rate=0.01, batch_size=16, shuffle=False)
-    second = run(part(case, first.parameters, np.arange(16, 19)), learning_rate=0.01, batch_size=16, shuffle=False)
+    second = run(part(case, first.parameters, np.arange(16, 17)), learning_rate=0.01, batch_size=16, shuffle=False)
     both = run(case, learning_rate=0.01, batch_size=16, shuffle=False)
     assert_same(both.parameters, second.parameters)
     again = run(case, learning_rate=0.01, batch_size=16, shuffle=False, epochs=2)
