@@ -107,7 +107,8 @@ def networks(supports: Supports | None = None, **limits: Unpack[Limits]) -> st.S
     A network of several dense layers is a chain of blocks: a dense layer and its activation; where declared, a
     residual connection or branches around such blocks. The last block is a plain one, whose activation keeps its
     outputs in the loss's domain. With None there are also activations alone, layers without one, branches that pass
-    their inputs through, networks that end in a merge, and networks without parameters.
+    their inputs through, merges around merges, networks that end in one, and networks without parameters, over one
+    axis or two.
 
     Shrinks towards the first loss declared (in the vocabulary's order), one dense layer of the least width, the
     simplest activation, no penalty, nothing shared, nothing frozen.
@@ -333,9 +334,18 @@ class _Tree:
         return _one(self.draw, tuple(kinds)) if len(kinds) > 2 else "plain"
 
     def merge(self, kind: str, depth: int, width: int) -> tuple[Layer, int]:
-        """A residual connection or branches with ``depth`` dense layers inside, and the width after it."""
-        if kind == "residual":
-            return Residual(tuple(self.chain(depth, width, width, self.hidden))), width
+        """A residual connection or branches with ``depth`` dense layers inside, and the width after it.
+
+        Where networks are odd, one that keeps the width may stand in a residual connection of its own.
+        """
+        wrapped = self.odd and _rarely(self.draw)
+        layer, end = self.residual(depth, width) if kind == "residual" else self.branches(depth, width)
+        return (Residual((layer,)) if wrapped and end == width else layer), end
+
+    def residual(self, depth: int, width: int) -> tuple[Layer, int]:
+        return Residual(tuple(self.chain(depth, width, width, self.hidden))), width
+
+    def branches(self, depth: int, width: int) -> tuple[Layer, int]:
         concat = _within(self.draw, (0, 1)) == 0
         total = next(self.widths)
         bodies: list[tuple[Layer, ...]] = []
@@ -389,13 +399,15 @@ def _network(draw: Draw, menu: _Menu) -> Network:
 
     tree = _Tree(draw, menu, hidden, bias, widths)
     depth = _within(draw, supports.depth)
+    shape: tuple[int, ...] = (fan_in,)
     merged = int(merge_last and depth > 1 and not _bounded(name))
     layers = tree.chain(depth - merged, fan_in, fan_out, last)
     if merged:
         layers.append(tree.merge(_one(draw, ("residual", "branches")), merged, fan_out)[0])
     if no_dense and supports.depth[0] == 1 and not _bounded(name):
         layers = [tree.activation(_one(draw, hidden)) for _ in range(depth)]
-    network = Network((fan_in,), tuple(layers), loss, penalty)
+        shape = (fan_in, next(widths)) if _within(draw, (0, 1)) else (fan_in,)
+    network = Network(shape, tuple(layers), loss, penalty)
     if shared:
         network = network.replace(shared=_sharing(network, shared, backwards=menu.odd))
     if frozen:

@@ -117,10 +117,12 @@ class _Backward:
         losses, delta = LOSSES[self.network.loss.name](outputs, self.case.targets)
         reduction = self.network.loss.reduction
         divisor = {"sum": 1, "batch_mean": len(outputs), "element_mean": outputs.size}[reduction]
-        weights = np.ones(len(outputs), self.number) if self.case.sample_weights is None else self.case.sample_weights
-        loss = (losses * weights[:, None]).sum() / self.number(divisor)
+        given = self.case.sample_weights
+        weights = np.ones(len(outputs), self.number) if given is None else given
+        weights = weights.reshape(-1, *(1 for _ in self.network.output_shape))
+        loss = (losses * weights).sum() / self.number(divisor)
         if self.fault != "ignored sample weights":
-            delta = delta * weights[:, None]
+            delta = delta * weights
         return loss, delta if self.fault == "dropped mean" else delta / self.number(divisor)
 
     def penalty(self) -> Any:

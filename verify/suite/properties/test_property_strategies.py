@@ -139,6 +139,7 @@ def features(case: Case) -> list[str]:
         "all widths equal": len(widths) > 3 and len(set(widths)) == 1 and widths[0] > 1,
         "all widths differ": len(network.parameter_shapes) == 4 and len(set(widths)) == 3,
         "no parameters": not network.parameter_shapes,
+        "two axes": len(network.input_shape) == 2,
         "merged at the end": isinstance(network.layers[-1], Residual | Branches),
     }
     return sorted({*found, *(word for word, holds in marks.items() if holds)})
@@ -150,7 +151,7 @@ def test_everything_is_drawn() -> None:
         *ACTIVATIONS, *DTYPES, *PENALTY_FORMS, *LOSSES, *REDUCTIONS, "upstream", "real", "hard", "soft", "free",
         "Dense", "Residual", "Branches", "concat of 2", "sum of 2", "nested", "no bias", "shared weight", "shared bias",
         "frozen", "sample weights", "saturated", "dyadic", "batch == outputs > 1", "a column", "all widths equal",
-        "all widths differ", "no parameters", "merged at the end",
+        "all widths differ", "no parameters", "two axes", "merged at the end",
     }  # fmt: skip
     missing = {word for word in wanted if not seen[word]}
     assert not missing
