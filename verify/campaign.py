@@ -22,7 +22,7 @@ from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.record import CheckRecord, Failure, machine, now
 from gradproof.target import UPSTREAM
 from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, CaseVerdict, Finding, Verdict, overall
-from verify import drawing
+from verify import conventions, drawing
 from verify.calling import TARGET, Cause, NoAnswer, call, label
 from verify.judge import Oracle, examine, first_wrong
 from verify.loading import Implementation, adopt, load
@@ -71,6 +71,7 @@ class Assessment:
     cause: Cause
     entries: int
     kinks: int
+    conventions: conventions.Met
     gave: frozenset[str]
     """Quantities in the answer."""
     printed: str
@@ -94,10 +95,18 @@ def assess(implementation: Implementation, case: Case, oracle: Oracle | None = N
     answer = call(implementation, case)
     if isinstance(answer, NoAnswer):
         verdict = CaseVerdict(case.id, answer.verdict, answer.findings)
-        return Assessment(verdict, answer.cause, 0, 0, frozenset(), answer.printed)
+        return Assessment(verdict, answer.cause, 0, 0, {}, frozenset(), answer.printed)
     judgement = examine(case, answer.gradients, oracle)
     gave = frozenset(answer.gradients.quantities())
-    return Assessment(judgement.verdict, judgement.cause, judgement.entries, judgement.kinks, gave, answer.printed)
+    return Assessment(
+        verdict=judgement.verdict,
+        cause=judgement.cause,
+        entries=judgement.entries,
+        kinks=judgement.kinks,
+        conventions=judgement.conventions,
+        gave=gave,
+        printed=answer.printed,
+    )
 
 
 def check(
@@ -276,6 +285,7 @@ class _Campaign:
             self.notes.append(
                 f"{kinks} of {done} cases meet a kink, where every value between the one-sided derivatives is admitted."
             )
+            self.notes += conventions.told(assessment.conventions for assessment in answers)
 
 
 class _Search:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from gradproof.gradients import INPUTS, LOSS, OUTPUTS, Gradients
 from gradproof.network import Network
 from gradproof.verdict import CaseVerdict, Finding, Verdict, overall
 from gradproof.vocabulary import Dtype
+from verify import conventions
 from verify.calling import TARGET, Cause, label, layer_of
 from verify.resemblance import resemblance
 
@@ -51,6 +53,9 @@ class Enclosed(Protocol):
     def lower(self, name: str) -> Float64: ...  # noqa: D102
     def upper(self, name: str) -> Float64: ...  # noqa: D102
     def kinks(self, name: str) -> Booleans: ...  # noqa: D102
+    @property
+    def kinds_met(self) -> frozenset[conventions.Kind]: ...  # noqa: D102
+    def under(self, choose: Callable[[conventions.Kind], Fraction]) -> Any: ...  # noqa: D102
     def decimal(self, name: str, index: tuple[int, ...] = (), digits: int = DIGITS) -> str: ...  # noqa: D102
 
 
@@ -99,6 +104,8 @@ class Judgement:
     """Numbers compared."""
     kinks: int
     """Kinks met."""
+    conventions: conventions.Met = field(default_factory=dict)
+    """What the answer took the slopes at kinks to be."""
 
 
 def judge(case: Case, answer: Gradients, oracle: Oracle | None = None) -> CaseVerdict:
@@ -129,9 +136,9 @@ def examine(case: Case, answer: Gradients, oracle: Oracle | None = None) -> Judg
         )
     verdict = overall(finding.verdict for finding in findings)
     first = [finding.quantity for finding in findings if finding.verdict is verdict]
-    return Judgement(
-        CaseVerdict(case.id, verdict, findings), _cause(case.network, first), entries, hearing.enclosed.met_kinks
-    )
+    kinks = hearing.enclosed.met_kinks
+    taken = conventions.met(hearing.enclosed, given, hearing.allowed) if kinks and verdict is Verdict.CORRECT else {}
+    return Judgement(CaseVerdict(case.id, verdict, findings), _cause(case.network, first), entries, kinks, taken)
 
 
 def first_wrong(network: Network, quantities: list[str]) -> list[str]:

@@ -75,6 +75,13 @@ class FakeEnclosure:
     def met_kinks(self) -> Any:
         return int(self.fake.kinked)
 
+    @property
+    def kinds_met(self) -> Any:
+        return frozenset()
+
+    def under(self, choose: Any) -> Any:
+        raise AssertionError("no kind of kink is met")
+
     def exact(self, name: str) -> Any:
         return np.asarray(self.fake.exact[name], dtype=np.float64)
 

@@ -1,0 +1,82 @@
+"""Which slope an implementation takes at a kink: at 0, ReLU's derivative may be 0, 1, ½ or anything between.
+
+All of them are admissible. What is told here is which one an implementation takes, and whether it always takes the
+same; none of it is a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gradproof.gradients import LOSS, OUTPUTS
+
+Kind = tuple[Fraction, Fraction]
+"""A hinge's one-sided slopes (below, above)."""
+Met = Mapping[Kind, frozenset[Fraction]]
+"""Per kind of kink the choices c, slope = below + c · (above − below), that agree with an answer."""
+
+CHOICES = (Fraction(0), Fraction(1, 2), Fraction(1))
+MOST_KINDS = 4
+"""With more kinds of kinks in one case (branches of many different leaky ReLUs) nothing is told: 3**n combinations."""
+
+
+class Kinked(Protocol):
+    """What is asked of an enclosure; ``refimpl.enclosure.Enclosure`` says what each member means."""
+
+    @property
+    def kinds_met(self) -> frozenset[Kind]: ...  # noqa: D102
+    def under(self, choose: Callable[[Kind], Fraction]) -> Any: ...  # noqa: D102
+
+
+def met(enclosed: Kinked, given: Mapping[str, npt.ArrayLike], allowed: Mapping[str, npt.NDArray[np.float64]]) -> Met:
+    """The choices that an answer to one case agrees with, for each kind of kink that the case meets.
+
+    One choice for all kinks of a kind is tried; a kind without any that agrees was treated in several ways.
+    """
+    kinds = sorted(enclosed.kinds_met)
+    if not 0 < len(kinds) <= MOST_KINDS:
+        return {}
+    agreeing: dict[Kind, set[Fraction]] = {kind: set() for kind in kinds}
+    for combination in product(CHOICES, repeat=len(kinds)):
+        chosen = dict(zip(kinds, combination, strict=True))
+        under = enclosed.under(chosen.__getitem__)
+        gradients = [name for name in given if name not in (LOSS, OUTPUTS)]
+        if all(np.all(under.distance(name, given[name]) <= allowed[name]) for name in gradients):
+            for kind, choice in chosen.items():
+                agreeing[kind].add(choice)
+    return {kind: frozenset(choices) for kind, choices in agreeing.items()}
+
+
+def told(cases: Iterable[Met]) -> tuple[str, ...]:
+    """What the answers to many cases say together, a sentence for each kind of kink that tells something."""
+    common: dict[Kind, frozenset[Fraction]] = {}
+    for case in cases:
+        for kind, choices in case.items():
+            common[kind] = common.get(kind, choices) & choices
+    return tuple(sentence for kind, choices in sorted(common.items()) if (sentence := _sentence(kind, choices)))
+
+
+def _sentence(kind: Kind, choices: frozenset[Fraction]) -> str | None:
+    if not choices:
+        return f"At 0 the target does not always take {_name(kind)} to be the same."
+    if len(choices) == len(CHOICES):
+        return None  # no case tells them apart
+    below, above = kind
+    slopes = " or ".join(f"{float(below + choice * (above - below)):g}" for choice in sorted(choices))
+    return f"At 0 the target takes {_name(kind)} to be {slopes}."
+
+
+def _name(kind: Kind) -> str:
+    match kind:
+        case (0, 1):
+            return "ReLU's derivative"
+        case (-1, 1):
+            return "the derivative of |θ| (the L1 penalty)"
+        case (below, _):
+            return f"the derivative of leaky ReLU with slope {float(below):g}"
