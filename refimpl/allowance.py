@@ -45,13 +45,12 @@ import numpy.typing as npt
 from flint import arb
 
 from gradproof.case import Case
-from gradproof.errors import ArgumentError
 from gradproof.gradients import LOSS
 from gradproof.layers import Shape
-from gradproof.vocabulary import DTYPES, Dtype
 from refimpl.arithmetic import Values, entrywise
 from refimpl.balls import BallArithmetic, precision
 from refimpl.enclosure import Enclosure, ProgramEnclosure, enclosure, upward
+from refimpl.formats import Format, Precision
 from refimpl.language import (
     Add,
     Anchor,
@@ -94,34 +93,6 @@ RANGE_BITS = 64
 
 
 @dataclass(frozen=True)
-class Format:
-    """A floating-point format. unit: the unit roundoff u. tiny: the smallest normal number. largest: finite number."""
-
-    unit: float
-    tiny: float
-    largest: float
-
-    @classmethod
-    def of(cls, dtype: Dtype) -> Format:
-        """The format of a dtype. Raises ArgumentError for an unknown one."""
-        if dtype not in DTYPES:
-            raise ArgumentError("dtype", " or ".join(DTYPES), dtype)
-        info = np.finfo(dtype)
-        return cls(float(info.eps) / 2, float(info.smallest_normal), float(info.max))
-
-    def gamma(self, n: int) -> float:
-        """γ_n = n·u/(1 − n·u); inf where that says nothing."""
-        return n * self.unit / (1 - n * self.unit) if n * self.unit < 1 else np.inf
-
-    def holds(self, number: Fraction) -> bool:
-        """Whether multiplying by this number rounds nothing but the product: it is a number of the format."""
-        if number == 0:
-            return True
-        nearest = float(number)
-        return nearest == number and (self.unit <= 2.0**-53 or float(np.float32(nearest)) == nearest)
-
-
-@dataclass(frozen=True)
 class OpenSum:
     """Per entry: a sum of ``count`` products of magnitudes ``terms`` in all, with errors ``inherited`` in them."""
 
@@ -142,7 +113,7 @@ class Allowance:
     implementations do lose, with the confidence that ``refimpl.typical`` states: never above the rigorous one.
     """
 
-    dtype: Dtype
+    dtype: Precision
     rigorous: Mapping[str, Bound]
     enclosed: Enclosure
 
@@ -157,13 +128,21 @@ class Allowance:
         )
 
 
-def allowance(case: Case, dtype: Dtype | None = None, enclosed: Enclosure | None = None) -> Allowance:
+def allowance(
+    case: Case,
+    dtype: Precision | None = None,
+    enclosed: Enclosure | None = None,
+    *,
+    accumulator: Precision | None = None,
+) -> Allowance:
     """The allowance of a case for an implementation that computes in ``dtype`` (the case's own unless given).
 
-    ``enclosed`` saves the work of enclosing the case again. Raises ArgumentError for an unknown dtype.
+    dtype: float64, float32, float16 or bfloat16; the case's numbers are rounded to it first where it is not their own.
+    enclosed: saves the work of enclosing the case again. accumulator: a wider format that every sum is held in.
+    Raises ArgumentError for an unknown dtype, or an accumulator that is not wider.
     """
-    wanted = dtype or case.dtype
-    target = Format.of(wanted)
+    wanted: Precision = dtype or case.dtype
+    target = Format.of(wanted, accumulator)
     enclosed = enclosed or enclosure(case)
     magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaf_values(case).items()}
     rounds = wanted != case.dtype

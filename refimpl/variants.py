@@ -6,7 +6,7 @@ one (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §2.2): 
 fl(x op y) = (x op y)(1 + δ), |δ| ≤ u; and a library's exp, log or tanh is within LIBRARY · u of the exact value
 relatively (8u is 4 units in the last place, which the vectorised float libraries document as their limit).
 
-Write c = LIBRARY. To first order in u (the factor SECOND_ORDER pays for the rest), with f the
+Write c = LIBRARY. To first order in u (k of them together are at most k·u/(1 − k·u), Higham's Lemma 3.1), with f the
 exact value:
 
 - *sigmoid*: 1/(1 + e⁻ᶻ) has e⁻ᶻ off by c, the sum by 1 more, the quotient by 1 more: (c + 2)·u·f. eᶻ/(1 + eᶻ):
@@ -47,8 +47,8 @@ Bound = npt.NDArray[np.float64]
 
 LIBRARY = 8.0
 """Relative error of a library's exp, log or tanh, in units of u."""
-SECOND_ORDER = 1.0 + 2.0**-3
-"""Pays for products of errors: (1 + u)ᵏ − 1 ≤ k·u·(1 + k·u) for k·u ≤ 1, and k·u ≤ 2⁻³ for k ≤ 128, u ≤ 2⁻¹⁰."""
+MOST_ROUNDINGS = 128
+"""More than the first-order terms of u in any bound of the table."""
 
 
 Formula = Callable[[Any], Any]
@@ -78,7 +78,7 @@ class Variants:
 
     def bound(self, u: float, suprema: Suprema) -> Bound:
         """The absolute error that any of the formulas can make at unit roundoff u, underflow aside."""
-        return SECOND_ORDER * u * self.factor(suprema)
+        return u / (1 - MOST_ROUNDINGS * u) * self.factor(suprema)
 
 
 def _relative(constant: float) -> Callable[[Suprema], Bound]:

@@ -6,6 +6,7 @@ import itertools
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from flint import arb
@@ -18,9 +19,10 @@ from gradproof.layers import Activation, Dense, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from gradproof.vocabulary import DTYPES, Dtype
-from refimpl.allowance import ROUND_UP, Format, allowance
+from refimpl.allowance import ROUND_UP, allowance
 from refimpl.balls import BallArithmetic, exact_balls, precision
 from refimpl.enclosure import enclosure
+from refimpl.formats import FORMATS, Format, Precision
 from refimpl.functions import FUNCTIONS
 from refimpl.variants import VARIANTS, Suprema, overflowing
 
@@ -165,9 +167,53 @@ def test_a_dtype_of_another_name_is_refused() -> None:
         allowance(linear([1.0], [1.0], "float64"), "float128")  # type: ignore[arg-type]
 
 
-def test_a_bound_is_vacuous_where_n_u_reaches_1() -> None:
-    assert Format(unit=2.0**-8, tiny=1e-38, largest=3e38).gamma(256) == np.inf
-    assert np.isfinite(Format(unit=2.0**-8, tiny=1e-38, largest=3e38).gamma(255))
+def test_a_bound_is_vacuous_where_n_u_reaches_1_unless_sums_are_held_wider() -> None:
+    for n, vacuous in ((255, False), (256, True)):
+        case = linear(np.ones(n), np.ones(n), "float32")
+        narrow = allowance(case, "bfloat16").rigorous["outputs"]
+        assert np.all(np.isinf(narrow)) == vacuous
+        wide = allowance(case, "bfloat16", accumulator="float32").rigorous["outputs"]
+        assert np.all(wide <= 4 * n * 2.0**-8)  # two rounded leaves a term, one rounding of the sum, second order
+
+
+def _formats() -> dict[Precision, Any]:
+    return {"float64": np.float64, "float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+
+
+def test_formats_are_those_of_the_libraries() -> None:
+    for name, dtype in _formats().items():
+        info: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+        ours = Format.of(name)
+        assert (ours.unit, ours.tiny) == (float(info.eps) / 2, float(info.smallest_normal))
+        assert ours.largest == float(info.max)
+    assert set(FORMATS) == set(_formats())
+
+
+@given(st.floats(-(2.0**20), 2.0**20), st.sampled_from(sorted(FORMATS)))
+def test_a_format_holds_exactly_the_normal_numbers_that_survive_a_cast(number: float, name: Precision) -> None:
+    target = Format.of(name)
+    cast = float(np.asarray(number, dtype=np.float64).astype(_formats()[name]))
+    normal = number == 0 or target.tiny <= abs(number) <= target.largest
+    assert target.holds(Fraction(number)) == (normal and cast == number)
+
+
+@pytest.mark.parametrize("precision_name", ["float16", "bfloat16"])
+def test_narrow_dot_products_stay_within(precision_name: Precision) -> None:
+    dtype = _formats()[precision_name]
+    rng = np.random.default_rng(2)
+    w, x = (rng.normal(size=60).astype(dtype) for _ in range(2))
+    case = linear(w.astype(np.float64), x.astype(np.float64), "float64")
+    total = dtype(0)
+    for term in w * x:
+        total = dtype(total + term)
+    allowed = allowance(case, precision_name).rigorous["outputs"]
+    assert 0 < enclosure(case).distance_upper("outputs", [[float(total)]])[0, 0] <= allowed[0, 0]
+
+
+def test_an_accumulator_that_is_not_wider_is_refused() -> None:
+    case = linear([1.0], [1.0], "float32")
+    with pytest.raises(ArgumentError, match=r"accumulator: expected a format with more digits than float32"):
+        allowance(case, accumulator="float16")
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus"])
