@@ -116,10 +116,14 @@ class Allowance:
     dtype: Precision
     rigorous: Mapping[str, Bound]
     enclosed: Enclosure
+    near_kinks: int
+    """Hinges whose argument is not 0, but so near it that rounding may put it on the other side."""
 
     @cached_property
     def typical(self) -> Mapping[str, Bound]:
-        """Sampled when it is first asked for."""
+        """Sampled when it is first asked for; the rigorous one near kinks, where careful arithmetic does jump."""
+        if self.near_kinks:
+            return self.rigorous
         target = Format.of(self.dtype)
         found = sampled(self.enclosed, target.unit, rounds_leaves=self.dtype != self.enclosed.case.dtype)
         floor = UNDERFLOWS * target.tiny
@@ -150,7 +154,7 @@ def allowance(
     bound = RunningBound(target, enclosed, magnitudes, roundings)
     errors = {name: ROUND_UP * bound.closed(node) for name, node in enclosed.computation.results.items()}
     errors[LOSS] = errors[LOSS] + ROUND_UP * bound.slack(enclosed.computation.results[LOSS])
-    return Allowance(wanted, MappingProxyType(errors), enclosed)
+    return Allowance(wanted, MappingProxyType(errors), enclosed, bound.near_kinks)
 
 
 class RunningBound:
@@ -170,6 +174,7 @@ class RunningBound:
         self.enclosed = enclosed
         self.leaves = magnitudes
         self.leaf_errors = leaf_errors
+        self.near_kinks = 0
         self._closed: dict[int, Bound] = {}
         self._magnitudes: dict[int, Bound] = {}
         self._sums: dict[int, OpenSum] = {}
@@ -337,6 +342,7 @@ class RunningBound:
         # At an exact kink the enclosure holds both slopes already; elsewhere z must be farther from 0 than its error.
         unsure = [not (ball == 0 or abs(ball) > error) for ball, error in zip(balls, errors, strict=True)]
         jump = _upward(abs(above - below))
+        self.near_kinks += sum(unsure) if jump else 0
         return np.where(np.array(unsure, dtype=bool).reshape(node.shape), jump, 0.0) + rounded * self.format.unit
 
 

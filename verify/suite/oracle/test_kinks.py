@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -14,9 +15,13 @@ from gradproof.layers import Activation, Branches, Dense
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from refimpl.enclosure import Enclosure, enclosure
-from refimpl.kinks import ENUMERATED
+from refimpl.kinks import ENUMERATED, Kind
 
 RELU = (Fraction(0), Fraction(1))
+
+
+def constant(choice: Fraction | int) -> Callable[[Kind], Fraction]:
+    return lambda kind: Fraction(choice)
 
 
 def ends(enclosed: Enclosure, name: str) -> tuple[Any, Any]:
@@ -37,7 +42,7 @@ def test_opposed_relus_admit_what_backpropagation_gives() -> None:
     low, high = ends(enclosed, "inputs")
     assert (low, high) == (0, 2)  # 1·c₁ + (−1)(−1)·c₂
     for choice, slope in ((0, 0.0), (1, 2.0), (Fraction(1, 2), 1.0)):
-        under = enclosed.under(lambda kind, c=choice: Fraction(c))
+        under = enclosed.under(constant(choice))
         assert ends(under, "inputs") == (slope, slope)
 
 
@@ -89,8 +94,8 @@ def test_every_choice_lies_in_the_set_and_its_ends_are_reached(data: st.DataObje
     case = Case(network, parameters, array(1, 2), targets=array(1, 2))
     enclosed = enclosure(case)
     choice = Fraction(data.draw(st.integers(0, 4)), 4)
-    chosen = enclosed.under(lambda kind: choice)
-    corner_ends = [enclosed.under(lambda kind, c=c: Fraction(c)) for c in (0, 1)]
+    chosen = enclosed.under(constant(choice))
+    corner_ends = [enclosed.under(constant(c)) for c in (0, 1)]
     for name in enclosed.names():
         low, high = ends(enclosed, name)
         for one in (chosen, *corner_ends):

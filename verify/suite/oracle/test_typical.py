@@ -51,6 +51,17 @@ def test_a_cancelling_tanh_exceeds_it_and_stays_within_the_rigorous_one() -> Non
     assert allowed.typical["outputs"][0, 0] < off <= allowed.rigorous["outputs"][0, 0]
 
 
+def test_near_a_kink_careful_arithmetic_may_jump() -> None:
+    """Exactly, z = float32(1.8)·(−½) + float32(0.4)/2 − float32(0.6)/2 + 1 is tiny and positive; in float32 it is 0."""
+    network = Network((3,), (Dense(1), Activation("relu")))
+    parameters = {"0.weight": np.array([[-0.5], [0.5], [-0.5]]), "0.bias": np.array([1.0])}
+    case = Case(network, parameters, [[1.8, 0.4, 0.6]], upstream=[[1.0]], dtype="float32")
+    allowed = allowance(case)
+    assert allowed.near_kinks == 1
+    assert enclosure(case).met_kinks == 0
+    assert enclosure(case).distance("0.bias", [0.0])[0] == 1 <= allowed.typical["0.bias"][0]
+
+
 def test_depth_inflates_the_rigorous_bound_and_hardly_the_typical_one() -> None:
     depth, width = 12, 8
     rng = np.random.default_rng(1)
