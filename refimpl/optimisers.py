@@ -261,7 +261,7 @@ def clipped(clipping: Clipping, gradients: Mapping[str, Node], h: Numbers) -> di
         }
     limit, length = h("limit", ()), norm(gradients)
     longer = length + h("clip_epsilon", ())
-    if clipping.by == "norm":
+    if clipping.by == "norm" or clipping.epsilon == 0:  # the two forms are one then
         factor = limit / maximum(longer, limit)
     else:
         # Beside a step of 1 below the limit the quotient, less than 1 above it, is never the lesser.

@@ -15,8 +15,8 @@ from typing import Any
 from flint import arb, fmpq
 
 from gradproof.optimiser import Schedule
-from refimpl.allowance import Format
 from refimpl.enclosure import upward
+from refimpl.formats import Format
 from refimpl.variants import LIBRARY
 
 PER_STEP = 6

@@ -20,10 +20,11 @@ from flint import arb
 from gradproof.arrays import Floats
 from gradproof.update import GRADIENT, Arrays, Update, state_name
 from gradproof.vocabulary import Dtype
-from refimpl.allowance import ROUND_UP, Bound, Format, RunningBound
+from refimpl.allowance import ROUND_UP, Bound, RunningBound
 from refimpl.arithmetic import Values
 from refimpl.balls import exact_balls, precision
 from refimpl.enclosure import Given, ProgramEnclosure, check_bits, enclosed_program, upward
+from refimpl.formats import Format, Precision
 from refimpl.optimisers import BETAS, gradient_leaf, parameter_leaf, step_program
 from refimpl.program import Program
 from refimpl.schedules import multiplier, multiplier_error
@@ -49,7 +50,7 @@ class UpdateEnclosure(ProgramEnclosure):
 class UpdateAllowance:
     """Per result of a step, the error that careful arithmetic at ``dtype`` may make, entry by entry; inf: no bound."""
 
-    dtype: Dtype
+    dtype: Precision
     rigorous: Mapping[str, Bound]
     enclosed: UpdateEnclosure
 
@@ -77,7 +78,7 @@ def update_enclosure(update: Update, bits: int = 128) -> UpdateEnclosure:
 
 
 def update_allowance(
-    update: Update, dtype: Dtype | None = None, enclosed: UpdateEnclosure | None = None, fused: int = 0
+    update: Update, dtype: Precision | None = None, enclosed: UpdateEnclosure | None = None, fused: int = 0
 ) -> UpdateAllowance:
     """What an implementation that computes a step in ``dtype`` (the update's own unless given) may be off by.
 
@@ -85,7 +86,7 @@ def update_allowance(
     terms it has at the most. ``enclosed`` saves the work of enclosing the step again.
     Raises ArgumentError for an unknown dtype.
     """
-    wanted = dtype or update.dtype
+    wanted: Precision = dtype or update.dtype
     target = Format.of(wanted)
     enclosed = enclosed or update_enclosure(update)
     arrays = _arrays(update)
