@@ -26,12 +26,20 @@ if TYPE_CHECKING:
     from gradproof.loss import Penalty as Penalty
     from gradproof.network import Network as Network
     from gradproof.network import dense_chain as dense_chain
+    from gradproof.optimiser import Clipping as Clipping
+    from gradproof.optimiser import Optimiser as Optimiser
+    from gradproof.optimiser import Schedule as Schedule
+    from gradproof.optimiser import WeightDecay as WeightDecay
     from gradproof.target import Supports as Supports
+    from gradproof.update import Update as Update
     from gradproof.verdict import CaseVerdict as CaseVerdict
     from gradproof.verdict import Finding as Finding
     from gradproof.verdict import Verdict as Verdict
     from verify.campaign import check as check
     from verify.explanation import explain as explain
+    from verify.trajectories import Trajectory as Trajectory
+    from verify.trajectories import judge_trajectory as judge_trajectory
+    from verify.trajectories import which_variant as which_variant
 
 __version__ = "0.1.0"
 
@@ -41,6 +49,7 @@ _HOME = {
     "Branches": "gradproof.layers",
     "Case": "gradproof.case",
     "CaseVerdict": "gradproof.verdict",
+    "Clipping": "gradproof.optimiser",
     "Dense": "gradproof.layers",
     "Finding": "gradproof.verdict",
     "Gradients": "gradproof.gradients",
@@ -48,13 +57,20 @@ _HOME = {
     "Loss": "gradproof.loss",
     "Network": "gradproof.network",
     "NetworkError": "gradproof.errors",
+    "Optimiser": "gradproof.optimiser",
     "Penalty": "gradproof.loss",
     "Residual": "gradproof.layers",
+    "Schedule": "gradproof.optimiser",
     "Supports": "gradproof.target",
+    "Trajectory": "verify.trajectories",
+    "Update": "gradproof.update",
     "Verdict": "gradproof.verdict",
+    "WeightDecay": "gradproof.optimiser",
     "check": "verify.campaign",
     "dense_chain": "gradproof.network",
     "explain": "verify.explanation",
+    "judge_trajectory": "verify.trajectories",
+    "which_variant": "verify.trajectories",
 }
 
 __all__ = ["__version__", "target", *sorted(_HOME)]  # noqa: PLE0604

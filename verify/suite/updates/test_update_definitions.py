@@ -44,9 +44,9 @@ def test_enclosures_hold_the_exact_step_and_are_narrow(optimiser: Optimiser) -> 
         state = {k: {n: np.abs(a) for n, a in gradients(rng, float).items()} for k in optimiser.word.state}
         enclosed = update_enclosure(Update(optimiser, theta, g, state, step=step), 256)
         with mpmath.workdps(150):
-            held = ({n: exact(a) for n, a in arrays.items()} for arrays in (theta, g))
+            exact_theta, exact_g = ({n: exact(a) for n, a in arrays.items()} for arrays in (theta, g))
             states = {k: {n: exact(a) for n, a in arrays.items()} for k, arrays in state.items()}
-            want = named(optimiser, *plain_step(optimiser, *held, states, step, mpmath.mpf))
+            want = named(optimiser, *plain_step(optimiser, exact_theta, exact_g, states, step, mpmath.mpf))
             assert set(want) == set(enclosed.names())
             for name, numbers in want.items():
                 for ball, number in zip(enclosed.balls(name).flat, numbers.flat, strict=True):
