@@ -111,6 +111,17 @@ def test_it_takes_the_very_steps_that_gradients_gives(case: Case, rate: float, s
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [3, 20])
+def test_a_shared_weight_is_updated_once_by_all_its_places(width: int, dtype: Dtype) -> None:
+    layers = dense_chain((width,) * 4, (TANH, TANH, IDENTITY))
+    shared = (("2.weight", "0.weight"), ("4.weight", "0.weight"), ("4.bias", "0.bias"))
+    network = Network((width,), layers, Loss("half_squared_error", "batch_mean"), shared=shared)
+    case = seeded_case(network, 11, seed=6, dtype=dtype)
+    *_, (_, last) = step_by_step(case, 1.0, 2, 4, seed=2)
+    assert_same(run(case, learning_rate=1.0, epochs=2, batch_size=4, seed=2).parameters, last)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", [0.0, 1.0])
 def test_updates_within_the_product_are_those_of_the_exact_gradient(dtype: Dtype, scale: float) -> None:
     """Where BLAS updates a weight while it multiplies, a step must still start from the weights before it.
@@ -227,6 +238,19 @@ def test_divergence_stops_at_its_step_and_keeps_the_last_good_parameters(
     assert all(np.all(np.isfinite(value)) for value in training.parameters.values())
     assert len(training.epoch_losses) == training.diverged.epoch
     assert np.all(np.isfinite(training.epoch_losses))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_an_overflow_in_the_very_last_update_is_a_divergence_too(steps: int) -> None:
+    """No loss follows that would show it; the steps before have no gradient."""
+    network = Network((1,), (Dense(1, False),), Loss("half_squared_error", "sum"))
+    x, t = np.array([[0.0]] * (steps - 1) + [[1e150]]), np.array([[0.0]] * (steps - 1) + [[1.0]])
+    training = fastimpl.train(
+        network, {"0.weight": [[0.0]]}, x, t, learning_rate=1e200, epochs=1, batch_size=1, shuffle=False
+    )
+    assert training.diverged == fastimpl.Divergence(epoch=0, step=steps - 1, loss=0.5)
+    assert training.parameters["0.weight"].item() == 0.0
+    assert np.all(np.isfinite(training.step_losses))
 
 
 def test_parameters_given_are_not_changed() -> None:
