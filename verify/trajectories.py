@@ -39,12 +39,15 @@ Named = Mapping[str, npt.ArrayLike]
 class Trajectory:
     """What was read of an optimiser at work over K steps.
 
-    parameters: K + 1 times name → array, before each step and after the last. gradients: K times name → array, as each
-    step was given them. states: K + 1 times state → name → array, named as the optimiser's words name it
-    (``gradproof.optimiser.OPTIMISERS``), or none at all; what is left out was not read, and names of other states do
-    no harm. first: number of the first step; where it is 1, state that was not read is 0 before it, else unknown.
+    parameters: K + 1 times name → array, before each step and after the last.
+    gradients: K times name → array, as each step was given them.
+    states: K + 1 times state → name → array, named as the optimiser's words name it
+        (``gradproof.optimiser.OPTIMISERS``), or none at all; what is left out was not read, what is not finite is
+        unknown, and names of other states do no harm.
+    first: number of the first step; where it is 1, state that was not read is 0 before it, else unknown.
     gradient_radii: K times name → array where gradients were not read either: each lies within so much of the given
-    one (see ``gradients_of``). fused: see ``refimpl.updates.update_allowance``.
+        one (see ``gradients_of``).
+    fused: see ``refimpl.updates.update_allowance``.
 
     Raises ArgumentError where the lengths or names do not fit; shapes are checked step by step.
     """
@@ -272,7 +275,10 @@ def _update(optimiser: Optimiser, trajectory: Trajectory, position: int, carried
     for key, name in itertools.product(optimiser.word.state, trajectory.parameters[position]):
         read = trajectory.read(position, key, name)
         if read is not None:
-            state.setdefault(key, {})[name] = read
+            finite = np.isfinite(np.asarray(read))
+            state.setdefault(key, {})[name] = np.where(finite, read, 0)
+            if not np.all(finite):  # nothing follows from a state that overflowed
+                unsure.setdefault(key, {})[name] = np.where(finite, 0.0, np.inf)
         elif name in carried.centres.get(key, {}):
             state.setdefault(key, {})[name] = carried.centres[key][name]
             unsure.setdefault(key, {})[name] = carried.radii[key][name]

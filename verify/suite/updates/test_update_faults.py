@@ -225,6 +225,21 @@ def test_not_a_number_is_inaccurate_only_where_a_usual_formula_gives_it() -> Non
         assert ("norm is 0" in found.first.finding.message) is (verdict is Verdict.INACCURATE)
 
 
+def test_a_state_that_overflows_is_inaccurate_and_then_unknown() -> None:
+    def huge(t: int, theta: Arrays, g: Arrays, state: State) -> tuple[Arrays, State]:
+        g["b"] *= np.float32(1e25 if t == 2 else 1)  # in place: the trajectory is given it too
+        return plain_step(RULES[6], theta, g, state, t)
+
+    with np.errstate(over="ignore"):
+        found = judge_trajectory(RULES[6], walk(RULES[6], 4, "float32", 3, huge, spread=0.3))
+    seen = [(one.step, one.finding.quantity, one.finding.verdict) for one in found.findings]
+    assert seen == [
+        (2, "b", Verdict.UNDECIDED),
+        (2, "square[b]", Verdict.INACCURATE),
+        *((step, name, Verdict.UNDECIDED) for step in (3, 4) for name in ("b", "square[b]")),
+    ]
+
+
 @pytest.mark.parametrize(("dtype", "least"), [("float64", 1e-12), ("float32", 3e-3)])
 @pytest.mark.parametrize("optimiser", RULES, ids=str)
 def test_a_small_relative_error_of_the_step_is_proved(optimiser: Optimiser, dtype: Dtype, least: float) -> None:
