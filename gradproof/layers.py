@@ -89,11 +89,14 @@ class Activation(msgspec.Struct, frozen=True, tag_field="kind", tag="activation"
         return input_shape
 
     def output_range(self, input_range: Interval, input_shape: Shape) -> Interval:
-        """The activation's range; the identity keeps its input's, and a softmax over one feature is always 1."""
+        """The activation's range; the identity keeps its input's.
+
+        A softmax over one feature is always 1, which the open interval (0, 1) does not hold: a range around 1 says so.
+        """
         if self.name == "identity":
             return input_range
         if self.name == "softmax" and input_shape[-1] == 1:
-            return (1.0, 1.0)
+            return (0.5, 1.5)
         return ACTIVATIONS[self.name].range
 
     def __str__(self) -> str:

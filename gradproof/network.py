@@ -122,7 +122,7 @@ class Network(msgspec.Struct, frozen=True, dict=True):
             return
         word = self.loss.word
         low, high = self.sites[-1].output_range
-        if word.domain[0] > low or word.domain[1] < high or low == high in word.domain:
+        if word.domain[0] > low or word.domain[1] < high:
             raise NetworkError(
                 f"loss {self.loss.name}",
                 f"outputs that cannot leave the open interval {word.domain} (end the network in a sigmoid or softmax)",

@@ -209,7 +209,16 @@ def test_impossible_networks_are_refused_with_the_reason(build: Any, message: An
         (Branches(((SIGMOID,), (Dense(1),)), "concat"),),
         (Dense(1), SOFTMAX),
         (Dense(1), SOFTMAX, Activation("identity")),
-        (Branches(((Dense(1), SOFTMAX), (Dense(1), SOFTMAX)), "concat"),),
+        (
+            Branches(
+                (
+                    (Dense(1), SOFTMAX),
+                    (Branches(((Dense(1), SIGMOID), (Dense(1), SOFTMAX)), "concat"),),
+                    (Dense(1), SOFTMAX),
+                ),
+                "concat",
+            ),
+        ),
     ],
     ids=lambda layers: " ".join(map(str, layers)),
 )
