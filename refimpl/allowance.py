@@ -125,7 +125,7 @@ class Allowance:
         if self.near_kinks:
             return self.rigorous
         target = Format.of(self.dtype)
-        found = sampled(self.enclosed, target.unit, rounds_leaves=self.dtype != self.enclosed.case.dtype)
+        found = sampled(self.enclosed, target, rounds_leaves=self.dtype != self.enclosed.case.dtype)
         floor = UNDERFLOWS * target.tiny
         return MappingProxyType(
             {name: np.fmin(found[name] + floor, rigorous) for name, rigorous in self.rigorous.items()}

@@ -4,9 +4,9 @@ The rigorous bound adds up every rounding at its worst; real roundings have eith
 errors of SAMPLES runs are simulated, with a random sign on each rounding: every sum of n products of magnitudes T in
 all is off by ±√n·u·T (the size that probabilistic analysis gives a sum in any order: Higham and Mary, *A new approach
 to probabilistic rounding error analysis*, SIAM J. Sci. Comput. 41, 2019), every elementwise function by ± the usual
-error of its formulas (``refimpl.variants``), and errors pass on to first order, with exact coefficients from the
-enclosure. An entry's error is then Σ cᵢ·(±1) with fixed cᵢ, and by Hoeffding's inequality it exceeds λσ, σ² = Σ cᵢ²,
-with probability at most 2·exp(−λ²/2).
+error of its formulas (``refimpl.variants``), each result may also lose what is below the smallest normal number, and
+errors pass on to first order, with exact coefficients from the enclosure. An entry's error is then Σ cᵢ·(±1) with fixed
+cᵢ, and by Hoeffding's inequality it exceeds λσ, σ² = Σ cᵢ², with probability at most 2·exp(−λ²/2).
 
 σ is estimated by the root mean square s of the samples, which is too small by a factor √q with probability at most
 (q·e^{1−q})^{SAMPLES/2} (Chernoff's bound for χ²). So with λ and q chosen to make both at most RISK/(2·ENTRIES), any of
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from refimpl.arithmetic import Values
 from refimpl.balls import BallArithmetic, precision
 from refimpl.enclosure import Enclosure
+from refimpl.formats import Format
 from refimpl.language import (
     Add,
     Anchor,
@@ -71,12 +72,12 @@ def factor() -> float:
     return deviations / math.sqrt(low)
 
 
-def sampled(enclosed: Enclosure, unit: float, *, rounds_leaves: bool) -> dict[str, Floats]:
-    """Per quantity and entry, factor() times the root mean square error of SAMPLES simulated runs at roundoff ``unit``.
+def sampled(enclosed: Enclosure, target: Format, *, rounds_leaves: bool) -> dict[str, Floats]:
+    """Per quantity and entry, factor() times the root mean square error of SAMPLES simulated runs in a format.
 
     inf or NaN where float64 cannot hold what the simulation needs. Signs of hinges are those of the exact arguments.
     """
-    simulation = _Simulation(enclosed, unit, rounds_leaves=rounds_leaves)
+    simulation = _Simulation(enclosed, target, rounds_leaves=rounds_leaves)
     with np.errstate(all="ignore"), precision(enclosed.working_bits):
         errors = {id(node): error for node, error in simulation.run()}
         results = enclosed.computation.results
@@ -86,9 +87,9 @@ def sampled(enclosed: Enclosure, unit: float, *, rounds_leaves: bool) -> dict[st
 class _Simulation:
     """The errors of SAMPLES runs of a program, side by side along a first axis."""
 
-    def __init__(self, enclosed: Enclosure, unit: float, *, rounds_leaves: bool) -> None:
+    def __init__(self, enclosed: Enclosure, target: Format, *, rounds_leaves: bool) -> None:
         self.enclosed = enclosed
-        self.unit = unit
+        self.target = target
         self.rounds_leaves = rounds_leaves
         self.leaves = leaf_values(enclosed.case)
         self._exact: dict[int, Floats] = {}
@@ -114,9 +115,11 @@ class _Simulation:
         return self._exact[id(node)]
 
     def rounding(self, magnitude: Floats) -> Floats:
-        """±unit · magnitude for each entry and sample."""
-        signs = self.rng.integers(0, 2, size=(SAMPLES, *magnitude.shape)) * (2 * self.unit) - self.unit
-        return np.asarray(signs * magnitude)
+        """±(unit · magnitude, and what of it may underflow) for each entry and sample."""
+        lost = self.target.unit * magnitude + np.minimum(magnitude, self.target.tiny)
+        count = SAMPLES * magnitude.size
+        bits = np.unpackbits(self.rng.integers(0, 256, size=-(-count // 8), dtype=np.uint8), count=count)
+        return np.where(bits.reshape(SAMPLES, *magnitude.shape), lost, -lost)
 
     def error(self, node: Node, errors: list[Floats]) -> Floats:
         """What passes on from the operands' errors, and what this node's own roundings add."""

@@ -62,6 +62,15 @@ def test_near_a_kink_careful_arithmetic_may_jump() -> None:
     assert enclosure(case).distance("0.bias", [0.0])[0] == 1 <= allowed.typical["0.bias"][0]
 
 
+def test_what_underflows_may_be_lost_however_much_it_is_amplified_later() -> None:
+    """1e-30 · 1e-10 is subnormal in float32, and 0 where subnormal numbers are; times 1e10 it is 1e-30 again, or 0."""
+    network = Network((1,), (Dense(1, bias=False), Dense(1, bias=False)))
+    parameters = {"0.weight": [[1e-10]], "1.weight": [[1e10]]}
+    case = Case(network, parameters, [[1e-30]], upstream=[[1.0]], dtype="float32")
+    flushed = enclosure(case).distance("outputs", [[0.0]])[0, 0]
+    assert 0.99e-30 < flushed <= allowance(case).typical["outputs"][0, 0]
+
+
 def test_depth_inflates_the_rigorous_bound_and_hardly_the_typical_one() -> None:
     depth, width = 12, 8
     rng = np.random.default_rng(1)
