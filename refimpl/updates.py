@@ -170,9 +170,7 @@ def _number_error(update: Update, name: str, size: float, target: Format) -> flo
     """What an implementation's value of a hyperparameter may be off by, in its dtype from its own rounded ones."""
     optimiser = update.optimiser
     if name in POWERS:
-        if update.step > 1:
-            return min(1.0, target.gamma(2 * update.step + int(LIBRARY)) * size)
-        return _rounding(getattr(optimiser, POWERS[name]), target)
+        return min(1.0, target.gamma(2 * update.step + int(LIBRARY)) * size)
     if name in ("rate", "multiplier"):
         error = multiplier_error(optimiser.schedule, update.step, target)
         if name == "multiplier":

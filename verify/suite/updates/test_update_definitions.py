@@ -125,6 +125,12 @@ def test_an_uncertain_state_widens_a_step_by_what_follows_from_it() -> None:
     update = Update(o, {"w": [1.0]}, {"w": [1.0]}, {"velocity": {"w": [2.0]}}, uncertainty={"velocity": {"w": [0.25]}})
     enclosed = update_enclosure(update)
     assert (enclosed.lower("w")[0], enclosed.upper("w")[0]) == pytest.approx((1.375, 1.625), rel=1e-8)
+    # What rounding may lose goes with the largest state that there may be.
+    near, far = (
+        update_allowance(update.replace(state={"velocity": {"w": [0.0]}}, uncertainty={"velocity": {"w": [radius]}}))
+        for radius in (1.0, 1e6)
+    )
+    assert far.rigorous["w"][0] > 1e5 * near.rigorous["w"][0]
     unknown = update.replace(uncertainty={"velocity": {"w": [np.inf]}})
     assert np.isinf(update_enclosure(unknown).upper("w")[0])
     assert np.isinf(update_allowance(unknown).rigorous["w"][0])
