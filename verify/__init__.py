@@ -1,0 +1,1 @@
+"""The judge: random cases, verdicts on gradients of others, numerical differences, and the suite that pytest runs."""
