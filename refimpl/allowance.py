@@ -27,7 +27,8 @@ paid for. They cover the scalings that an implementation applies at other places
 ½, λ and the sample weight, and a formula of the loss's derivative with up to four operations more (p − t over
 p(1 − p), say). The loss itself is closed with SLACK roundings more for the same reason.
 
-Underflow: an operation whose result is below the smallest normal number may lose it all (XLA flushes). Overflow: where
+Underflow: an operation whose result is below the smallest normal number may lose it all (XLA flushes), and so may one
+that reads such a number: a leaf or a constant of the program. Overflow: where
 a value may exceed the largest finite number nothing is promised (inf). Where n·u ≥ 1 the bound is vacuous (inf).
 """
 
@@ -196,7 +197,7 @@ class RunningBound:
 
     def slack(self, node: Node) -> Bound:
         """What SLACK more roundings add to a sum."""
-        return self.format.gamma(SLACK) * self._sums[id(node)].terms
+        return self.format.roundings(SLACK) * self._sums[id(node)].terms
 
     def magnitude(self, node: Node) -> Bound:
         """An upper bound of |exact|, over all choices at kinks, for each entry."""
@@ -212,6 +213,9 @@ class RunningBound:
                     balls = self.enclosed.values[id(node)]
                     found = np.array([upward(abs(ball).upper()) for ball in balls.reshape(-1)]).reshape(node.shape)
             self._magnitudes[id(node)] = found
+                case Anchor():
+                    (z,) = node.operands
+                    found = np.full(node.shape, np.max(self.magnitude(z) + self.closed(z), initial=0.0))
         return self._magnitudes[id(node)]
 
     def _known(self, node: Node, error: Bound) -> OpenSum:
@@ -222,11 +226,12 @@ class RunningBound:
         sums = [self._sums[id(operand)] for operand in node.operands]
         match node.primitive:
             case Leaf(name):
-                return self._known(node, self.leaf_errors.get(name, np.zeros(node.shape)))
+                flushed = np.where(self.leaves[name] < self.format.tiny, self.leaves[name], 0.0)
+                return self._known(node, self.leaf_errors.get(name, np.zeros(node.shape)) + flushed)
             case Ones():
                 return self._known(node, np.zeros(node.shape))
             case Seed():
-                return self._known(node, np.full(node.shape, SLACK * self.format.unit))
+                return self._known(node, np.full(node.shape, self.format.roundings(SLACK)))
             case Add():
                 return _added(sums[0], sums[1])
             case Scale(factor):
@@ -268,10 +273,11 @@ class RunningBound:
             case Detour(roundings):
                 # The products of which x is a sum are as they were; what else was rounded is in them already.
                 sizes = sum(self.magnitude(operand) + self.closed(operand) for operand in node.operands[1:])
-                spent = self.format.gamma(roundings) * sizes + roundings * self.format.tiny
+                spent = self.format.roundings(roundings) * sizes + roundings * self.format.tiny
                 return OpenSum(sums[0].terms, sums[0].inherited + spent, sums[0].count)
             case Anchor():
-                # A number that the implementation has and subtracts from every logit: as good as given.
+                # A number that the implementation has and subtracts from every logit, as good as given: 0, the
+                # largest of the row, or that of the whole batch.
                 return self._known(node, np.zeros(node.shape))
             case primitive:
                 raise TypeError(f"no running bound for {type(primitive).__name__}")
@@ -283,8 +289,16 @@ class RunningBound:
             return scaled
         # A power of two rounds nothing, another number of the format once, and any other number is itself rounded.
         roundings = 0 if _power_of_two(factor) else 1 if self.format.holds(factor) else 2
-        return OpenSum(scaled.terms, scaled.inherited, x.count + roundings)
+        if self.format.accumulator is None:
+            return OpenSum(scaled.terms, inherited, x.count + roundings)
+        whole = scaled.terms * (1 + self.format.gamma(x.count)) + inherited
+        return OpenSum(scaled.terms, inherited + self.format.roundings(roundings) * whole, x.count)
 
+        inherited = scaled.inherited
+        if size > 1:  # what underflows before it is scaled
+            inherited = inherited + x.count * size * self.format.tiny
+        if self.format.rounding(factor) == 1:
+            return OpenSum(scaled.terms, inherited + scaled.terms + scaled.inherited, x.count)
     def _products(self, node: Node, combine: Any, count: int) -> OpenSum:
         x, y = node.operands
         return _product(combine, count, self.magnitude(x), self.closed(x), self.magnitude(y), self.closed(y))
@@ -313,17 +327,20 @@ class RunningBound:
         moved = np.where(error > 0, derivatives[order + 1] * error, 0.0)
         if (function, order) == ("sqrt", 0):
             moved = np.minimum(moved, np.sqrt(error))  # |√x − √y| ≤ √|x − y|, also where the slope has no bound
-        return moved + VARIANTS[function, order].bound(self.format.unit, suprema) + OPERATIONS * self.format.tiny
+        variants = VARIANTS[function, order]
+        lost = np.where(variants.divisor(suprema) > np.log(self.format.largest), derivatives[order], 0.0)
+        return moved + lost + variants.bound(self.format.unit, suprema) + OPERATIONS * self.format.tiny
 
     def _hinged(self, node: Node, below: Fraction, above: Fraction) -> OpenSum:
         (z,) = node.operands
         slope = _upward(max(abs(below), abs(above)))
-        roundings = 0 if {abs(below), abs(above)} <= {0, 1} else 2
-        return (
-            OpenSum(self.magnitude(node), slope * self.closed(z), 0)
-            if not roundings
-            else OpenSum(self.magnitude(node) + slope * self.closed(z), slope * self.closed(z), roundings)
-        )
+        passed = slope * self.closed(z)
+        if {abs(below), abs(above)} <= {0, 1}:
+            return self._known(node, passed)
+        lost = max(_upward(abs(side)) if self.format.rounding(side) == 1 else 0.0 for side in (below, above))
+        sizes = self.magnitude(node) + passed
+        spent = self.format.roundings(2) * sizes + 2 * self.format.tiny
+        return self._known(node, passed + spent + lost * (self.magnitude(z) + self.closed(z)))
 
     def _least(self, node: Node) -> Bound:
         x, y = node.operands
@@ -337,13 +354,13 @@ class RunningBound:
 
     def _stepped(self, node: Node, below: Fraction, above: Fraction) -> Bound:
         (z,) = node.operands
-        rounded = max((_upward(abs(slope)) for slope in (below, above) if not self.format.holds(slope)), default=0.0)
+        rounded = max(_upward(abs(slope)) * self.format.rounding(slope) for slope in (below, above))
         balls, errors = self.enclosed.values[id(z)].reshape(-1), self.closed(z).reshape(-1).tolist()
         # At an exact kink the enclosure holds both slopes already; elsewhere z must be farther from 0 than its error.
         unsure = [not (ball == 0 or abs(ball) > error) for ball, error in zip(balls, errors, strict=True)]
         jump = _upward(abs(above - below))
         self.near_kinks += sum(unsure) if jump else 0
-        return np.where(np.array(unsure, dtype=bool).reshape(node.shape), jump, 0.0) + rounded * self.format.unit
+        return np.where(np.array(unsure, dtype=bool).reshape(node.shape), jump, 0.0) + rounded
 
 
 def _added(x: OpenSum, y: OpenSum) -> OpenSum:

@@ -59,7 +59,17 @@ class Format:
         """
         if self.accumulator is not None:
             return self.accumulator.gamma(n) * (1 + self.unit) + self.unit
+        return self.roundings(n)
+
+    def roundings(self, n: int) -> float:
+        """What n roundings to this format cost relatively, whatever sums are held in: n·u/(1 − n·u)."""
         return n * self.unit / (1 - n * self.unit) if n * self.unit < 1 else float("inf")
+
+    def rounding(self, number: Fraction) -> float:
+        """What a constant is off by relatively once it is a number of this format; all of it below the normal ones."""
+        if self.holds(number):
+            return 0.0
+        return self.unit if abs(number) >= self.tiny else 1.0
 
     def holds(self, number: Fraction) -> bool:
         """Whether this is a number of the format, so that multiplying by it rounds nothing but the product."""

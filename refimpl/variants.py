@@ -12,8 +12,8 @@ exact value:
 - *sigmoid*: 1/(1 + e⁻ᶻ) has e⁻ᶻ off by c, the sum by 1 more, the quotient by 1 more: (c + 2)·u·f. eᶻ/(1 + eᶻ):
   (2c + 2)·u·f, which is the bound.
 - *sigmoid′*: from a = sigmoid(z) as a·(1 − a), a off by (2c + 2)·u·a: a·(1 − a) moves by at most that much times
-  |1 − 2a| ≤ 1, and three roundings add at most 3u·a: (2c + 5)·u·a. e⁻ᶻ/(1 + e⁻ᶻ)²: (3c + 4)·u·a·(1 − a). Bound:
-  (3c + 5)·u·a.
+  |1 − 2a| ≤ 1, and three roundings add at most 3u·a: (2c + 5)·u·a. e⁻ᶻ/(1 + e⁻ᶻ)²: (3c + 4)·u·a·(1 − a), as long as
+  the square is finite; else all of it. Bound: (3c + 5)·u·a, and σ′ itself where 4·e^{2|z|} overflows.
 - *tanh*: (eᶻ − e⁻ᶻ)/(eᶻ + e⁻ᶻ), (1 − e⁻²ᶻ)/(1 + e⁻²ᶻ) and 2·sigmoid(2z) − 1 all cancel near 0, where their error is
   absolute: at most (2c + 4)·u, (2c + 4)·u and (4c + 5)·u. The library's own is c·u·f. Bound: (4c + 5)·u.
 - *tanh′*: 1 − a² and (1 − a)(1 + a) from such an a: 2·(4c + 5)·u + 3u; 4/(eᶻ + e⁻ᶻ)² and 1/cosh² are relatively
@@ -70,11 +70,14 @@ class Variants:
 
     formulas: in words → the formula on a NumPy array, at its dtype. factor: the bound's factor of u, per entry.
     usual: the same for the error that a formula chosen with care makes, a library within a unit in the last place.
+    divisor: the natural logarithm of the largest number that a formula divides by, where the quotient matters: once it
+    overflows, the quotient is 0.
     """
 
     formulas: Mapping[str, Formula]
     factor: Callable[[Suprema], Bound]
     usual: Callable[[Suprema], Bound]
+    divisor: Callable[[Suprema], Bound] = lambda s: np.zeros(np.shape(s.value))
 
     def bound(self, u: float, suprema: Suprema) -> Bound:
         """The absolute error that any of the formulas can make at unit roundoff u, underflow aside."""
@@ -112,6 +115,7 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
             },
             lambda s: (3 * _C + 5) * s.function,
             lambda s: 5 * s.function,
+            lambda s: 2 * s.argument + np.log(4),  # (1 + e⁻ᶻ)² ≤ 4·e^{2|z|}
         ),
         ("tanh", 0): Variants(
             {

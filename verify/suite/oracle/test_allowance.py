@@ -244,6 +244,71 @@ def test_a_penalty_is_part_of_the_sum() -> None:
     assert np.all(enclosure(case).distance_upper("0.weight", got) <= allowance(case).rigorous["0.weight"])
 
 
+def within(case: Case, quantity: str, got: Any) -> bool:
+    return bool(np.all(enclosure(case).distance_upper(quantity, got) <= allowance(case).rigorous[quantity]))
+
+
+def test_a_leaf_below_the_normal_numbers_may_be_read_as_0() -> None:
+    case = linear([1e30], [1e-40], "float32")
+    assert within(case, "outputs", [[0.0]])  # as XLA does
+    assert not within(case, "outputs", [[2e-10]])
+    assert not within(linear([1e30], [1e-37], "float32"), "outputs", [[0.0]])
+
+
+def test_a_constant_below_the_normal_numbers_may_be_0() -> None:
+    layers = (Dense(1, bias=False), Activation("leaky_relu", 1e-50))
+    case = Case(Network((1,), layers, HALF_SQUARED), {"0.weight": [[-1e20]]}, [[1e15]], targets=[[0]], dtype="float32")
+    assert within(case, "outputs", [[0.0]])
+    assert within(case.replace(targets=[[1]]), "inputs", [[0.0]])
+    penalised = Network((1,), (Dense(1, bias=False),), HALF_SQUARED, Penalty("l2", 1e-50, half=True, biases=False))
+    case = Case(penalised, {"0.weight": [[1e15]]}, [[0.0]], targets=[[0]], dtype="float32")
+    assert within(case, "0.weight", [[0.0]])
+    assert within(case, "loss", 0.0)
+    assert not within(case, "0.weight", [[3e-35]])
+
+
+@pytest.mark.parametrize(("z", "dtype"), [(-49.0, "float32"), (-500.0, "float64")])
+def test_a_square_that_overflows_in_a_formula_of_the_table_may_cost_the_whole_slope(z: float, dtype: Dtype) -> None:
+    """e⁻ᶻ/(1 + e⁻ᶻ)² is 0 where the square overflows, although σ′ is a normal number."""
+    case = Case(Network((1,), (Activation("sigmoid"),)), {}, [[z]], upstream=[[1.0]], dtype=dtype)
+    with np.errstate(over="ignore"):
+        got = VARIANTS["sigmoid", 1].formulas["exp(-z)/(1 + exp(-z))^2"](case.inputs)
+    assert got == 0
+    assert within(case, "inputs", got)
+    assert not within(case.replace(inputs=[[z / 2]]), "inputs", [[0.0]])
+
+
+@pytest.mark.parametrize("loss", [None, Loss("categorical_cross_entropy_with_logits", "sum")])
+def test_logits_may_be_shifted_by_the_largest_of_the_batch(loss: Loss | None) -> None:
+    z = np.array([[300.0, 0.0, 0.0], [0.37, 0.111, 0.7]])
+    goal = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    exponentials = np.exp(z - np.max(z))
+    p = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    if loss is None:
+        case = Case(Network((3,), (Activation("softmax"),)), {}, z, upstream=goal)
+        assert within(case, "outputs", p)
+        assert within(case, "inputs", p * (goal - (p * goal).sum(axis=-1, keepdims=True)))
+    else:
+        assert within(Case(Network((3,), (Activation("identity"),), loss), {}, z, targets=goal), "inputs", p - goal)
+
+
+def test_only_sums_are_held_wider() -> None:
+    """Eight products with a slope that float16 rounds by nearly u, each rounded to float16 itself."""
+    slope = 1 + 10.9 * 2.0**-11
+    x = np.arange(-2048, -1024).astype(np.float16)
+    got = x
+    for _ in range(8):
+        got = got * np.float16(slope)
+    exact = [Fraction(float(start)) * Fraction(slope) ** 8 for start in x]
+    errors = [abs(Fraction(float(g)) - e) / abs(e) for g, e in zip(got, exact, strict=True)]
+    worst = int(np.argmax(np.array(errors, dtype=float)))
+    assert errors[worst] > 9 * 2.0**-11  # one rounding for each layer and the leaf would not do
+    network = Network((1,), (Activation("leaky_relu", slope),) * 8)
+    case = Case(network, {}, [[float(x[worst])]], upstream=[[1.0]])
+    allowed = allowance(case, "float16", accumulator="float32").rigorous["outputs"]
+    assert np.all(enclosure(case).distance_upper("outputs", [[float(got[worst])]]) <= allowed)
+
+
 def softmax_case(weight: float, dtype: Dtype) -> Case:
     network = Network((1,), (Dense(2), Activation("softmax")), HALF_SQUARED)
     parameters = {"0.weight": np.array([[weight, -weight]]), "0.bias": np.zeros(2)}
