@@ -67,9 +67,11 @@ def multiplier_error(schedule: Schedule, step: int, target: Format) -> float:
         case Schedule(name="inverse_time"):
             return target.gamma(5) * size
         case Schedule(name="polynomial", power=float(power), period=int(period)):
-            # 1 − k/T is off by u absolutely, so by T·u relatively at the most before it is 0.
+            # 1 − k/T is off by u absolutely, so by T·u relatively at the most before it is 0. A recursion takes a
+            # quotient to the power at each step.
             exponent = math.ceil(power)
-            return target.gamma(library + FORMULA + exponent * (period + PER_STEP) + PER_STEP * k) * size
+            per_step = library + exponent + PER_STEP
+            return target.gamma(library + FORMULA + exponent * (period + PER_STEP) + per_step * k) * size
         case Schedule(start=start, end=end):
             # Sums of two numbers no larger than the largest multiplier there is.
             largest = max(1.0 if start is None else start, end or 0.0, 1.0)
