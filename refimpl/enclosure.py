@@ -287,7 +287,7 @@ def _leaves(case: Case) -> dict[str, Values]:
 
 
 def _all_finite(arrays: Iterable[Values]) -> bool:
-    return all(ball.is_finite() for array in arrays for ball in array.reshape(-1))
+    return all(all(map(arb.is_finite, array.reshape(-1).tolist())) for array in arrays)
 
 
 def downward(end: Any) -> float:

@@ -5,8 +5,9 @@ errors of SAMPLES runs are simulated, with a random sign on each rounding: every
 all is off by ±√n·u·T (the size that probabilistic analysis gives a sum in any order: Higham and Mary, *A new approach
 to probabilistic rounding error analysis*, SIAM J. Sci. Comput. 41, 2019), every elementwise function by ± the usual
 error of its formulas (``refimpl.variants``), each result may also lose what is below the smallest normal number, and
-errors pass on to first order, with exact coefficients from the enclosure. An entry's error is then Σ cᵢ·(±1) with fixed
-cᵢ, and by Hoeffding's inequality it exceeds λσ, σ² = Σ cᵢ², with probability at most 2·exp(−λ²/2).
+errors pass on to first order, with exact coefficients from the enclosure, and are rounded with what they are in. An
+entry's error is then Σ cᵢ·(±1) with fixed cᵢ, and by Hoeffding's inequality it exceeds λσ, σ² = Σ cᵢ², with probability
+at most 2·exp(−λ²/2).
 
 σ is estimated by the root mean square s of the samples, which is too small by a factor √q with probability at most
 (q·e^{1−q})^{SAMPLES/2} (Chernoff's bound for χ²). So with λ and q chosen to make both at most RISK/(2·ENTRIES), any of
@@ -114,9 +115,13 @@ class _Simulation:
             self._exact[id(node)] = found
         return self._exact[id(node)]
 
-    def rounding(self, magnitude: Floats) -> Floats:
-        """±(unit · magnitude, and what of it may underflow) for each entry and sample."""
-        lost = self.target.unit * magnitude + np.minimum(magnitude, self.target.tiny)
+    def rounding(self, magnitude: Floats, passed: Floats | None = None) -> Floats:
+        """±(unit · magnitude, and what of it may underflow) for each entry and sample.
+
+        passed: errors by sample that the number that is rounded has already, and that may exceed what it should be.
+        """
+        whole = magnitude if passed is None else magnitude + np.abs(passed)
+        lost = self.target.unit * whole + np.minimum(whole, self.target.tiny)
         count = SAMPLES * magnitude.size
         bits = np.unpackbits(self.rng.integers(0, 256, size=-(-count // 8), dtype=np.uint8), count=count)
         return np.where(bits.reshape(SAMPLES, *magnitude.shape), lost, -lost)
@@ -130,20 +135,26 @@ class _Simulation:
             case Ones() | Seed() | Step() | Anchor():
                 return np.zeros((SAMPLES, *node.shape))
             case Add():
-                return errors[0] + errors[1] + self.rounding(np.abs(self.exact(node)))
+                passed = errors[0] + errors[1]
+                return passed + self.rounding(np.abs(self.exact(node)), passed)
             case Scale(scale):
                 passed = errors[0] * float(scale)
-                return passed if abs(scale) in (0, 1) else passed + self.rounding(np.abs(self.exact(node)))
+                return passed if abs(scale) in (0, 1) else passed + self.rounding(np.abs(self.exact(node)), passed)
             case Multiply():
                 x, y = (self.exact(operand) for operand in node.operands)
-                return errors[0] * y + x * errors[1] + self.rounding(np.abs(x * y))
+                passed = errors[0] * y + x * errors[1]
+                return passed + self.rounding(np.abs(x * y), passed)
             case MatMul(transpose_a, transpose_b):
                 return self.matmul(node, errors, transpose_a, transpose_b)
             case Total(axes):
                 count = math.prod(node.operands[0].shape[axis] for axis in axes)
                 terms = np.asarray(np.abs(self.exact(node.operands[0])).sum(axis=axes))
-                passed = np.asarray(errors[0].sum(axis=tuple(axis + 1 for axis in axes)))
-                return passed + self.rounding(math.sqrt(count) * terms)
+                along = tuple(axis + 1 for axis in axes)
+                # What cancels in this sum is rounded in it all the same.
+                return np.asarray(
+                    errors[0].sum(axis=along)
+                    + self.rounding(math.sqrt(count) * terms, np.asarray(np.abs(errors[0]).sum(axis=along)))
+                )
             case Spread(axes):
                 spread = np.expand_dims(errors[0], tuple(axis + 1 for axis in axes))
                 return np.broadcast_to(spread, (SAMPLES, *node.shape))
@@ -180,14 +191,15 @@ class _Simulation:
         if transpose_b:
             b, error_b = b.T, np.swapaxes(error_b, 1, 2)
         passed = error_a @ b + a @ error_b
-        return np.asarray(passed + self.rounding(math.sqrt(a.shape[1]) * (np.abs(a) @ np.abs(b))))
+        return np.asarray(passed + self.rounding(math.sqrt(a.shape[1]) * (np.abs(a) @ np.abs(b)), passed))
 
     def applied(self, z: Node, function: str, order: int, error: Floats) -> Floats:
         balls = self.enclosed.values[id(z)]
         arithmetic = BallArithmetic()
         values = {k: _floats(arithmetic.apply(function, k, balls)) for k in {0, order, order + 1}}
         suprema = Suprema(np.abs(self.exact(z)), np.abs(values[0]), np.abs(values[order]))
-        return error * values[order + 1] + self.rounding(VARIANTS[function, order].usual(suprema))
+        passed = error * values[order + 1]
+        return np.asarray(passed + self.rounding(VARIANTS[function, order].usual(suprema), passed))
 
 
 def _root_mean_square(errors: Floats) -> Floats:

@@ -71,6 +71,22 @@ def test_what_underflows_may_be_lost_however_much_it_is_amplified_later() -> Non
     assert 0.99e-30 < flushed <= allowance(case).typical["outputs"][0, 0]
 
 
+def test_an_error_beyond_its_number_is_rounded_too() -> None:
+    """δ₁ and δ₂ are nothing but the error of 1 − a², once tanh is saturated; softmax subtracts them from each other."""
+    network = Network((1,), (Dense(2), Activation("softmax"), Dense(2), Activation("tanh")))
+    parameters = {
+        "0.weight": np.array([[0.0, 0.0]]),
+        "0.bias": np.array([-60.0, 0.0]),
+        "2.weight": np.array([[3.0, 5.0], [7.0, 11.0]]),
+        "2.bias": np.array([60.0, 70.0]),
+    }
+    case = Case(network, parameters, [[1.0]], upstream=[[1.0, 1.0]])
+    enclosed, allowed = enclosure(case), allowance(case)
+    # The two are p₁p₂(δ₁ − δ₂) and its negative; with a ball's worth of digits lost in p₂ = 1, the second is 1e-26 off.
+    assert np.all(enclosed.distance("0.bias", [0.0, 0.0]) <= allowed.typical["0.bias"])
+    assert allowed.typical["0.bias"][1] > 1e10 * np.abs(enclosed.nearest("0.bias")[1])
+
+
 def test_depth_inflates_the_rigorous_bound_and_hardly_the_typical_one() -> None:
     depth, width = 12, 8
     rng = np.random.default_rng(1)
