@@ -43,7 +43,7 @@ from refimpl.language import (
 )
 from refimpl.program import Program
 
-SPARE = 8
+SPARE = 4
 """Roundings that an implementation may spend on a product or quotient in another order."""
 OTHERWISE = 4
 """Roundings of a sum that is formed otherwise."""

@@ -21,7 +21,7 @@ from refimpl.variants import LIBRARY
 
 PER_STEP = 6
 """Roundings that a recursion may spend on one step."""
-FORMULA = 16
+FORMULA = 8
 """Roundings of a formula, its own arguments and constants included."""
 
 

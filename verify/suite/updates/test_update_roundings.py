@@ -145,11 +145,14 @@ BETAS = ("rho", "beta1", "beta2")
 SMALL_BETAS = tuple(replace(o, **{name: 0.05 for name in BETAS if name in o.hyperparameters}) for o in RULES[6:])
 """Where old + (1 − β)(new − old) cancels most."""
 FALLING = Schedule("exponential", gamma=0.9)
-DECAYED = tuple(
-    Optimiser("adam", 0.25, beta1=0.5, beta2=0.75, epsilon=1e-8, decay=WeightDecay("l2", 3.9, place), schedule=schedule)
-    for place in DECAY_PLACES
-    for schedule in (Schedule(), FALLING)
-) + (Optimiser("sgd", 0.0, decay=WeightDecay("l2", 0.5, "decoupled_schedule"), schedule=FALLING),)
+DECAYED = (
+    Optimiser("sgd", 0.0, decay=WeightDecay("l2", 0.5, "decoupled_schedule"), schedule=FALLING),
+    *(
+        Optimiser("adam", 0.25, beta1=0.5, beta2=0.75, epsilon=1e-8, decay=decay, schedule=schedule)
+        for decay in (WeightDecay("l2", 3.9, place) for place in DECAY_PLACES)
+        for schedule in (Schedule(), FALLING)
+    ),
+)
 BY_NORM: tuple[ClipBy, ...] = ("norm", "norm_if_above")
 CLIPPED = tuple(Optimiser("sgd", 1.0, clipping=Clipping(by, 0.3, 1e-3)) for by in BY_NORM)
 
