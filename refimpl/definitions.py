@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from gradproof.layers import Activation, Branches, Dense, Layer, Residual
 from gradproof.loss import Loss, Penalty
-from refimpl.language import Node, anchor, apply, hinge, join, matmul, ones, scale, spread, total
+from refimpl.language import Node, anchor, apply, detour, hinge, join, matmul, ones, scale, spread, total
 
 Parameters = Callable[[str], Node]
 """Gives the node of a parameter by its position's path."""
@@ -110,8 +110,17 @@ def binary_cross_entropy(p: Node, t: Node) -> Node:
 
 
 def binary_cross_entropy_with_logits(z: Node, t: Node) -> Node:
-    """The binary cross-entropy of p = sigmoid(z): softplus(z) − t z, since log p = z − softplus(z)."""
-    return apply("softplus", z) - t * z
+    """The binary cross-entropy of p = sigmoid(z): softplus(z) − t z, since log p = z − softplus(z).
+
+    Frameworks go by ℓ(z) = log p = min(z, 0) − log1p(e⁻|ᶻ|), as (1 − t) z − ℓ(z) or −t ℓ(z) − (1 − t) ℓ(−z), which
+    cancel where softplus(z) − t z does not. With a library within 8u, ℓ is off by 10u · log 2 + u·|ℓ| to first order,
+    |ℓ(±z)| ≤ log 2 + |z|. So the first is off by u·|ℓ|, by 2u·|1 − t|·|z| and by what the softplus here may be off by
+    anyway: by 6 roundings of |z| + |t z| + softplus(z) at most. The second is off by as much, by 4 more roundings of
+    |t|·(log 2 + |z|) and of softplus(z), and by |t| times 2 · 10u · log 2: by 20 roundings of |t| more.
+    """
+    softplus, product = apply("softplus", z), t * z
+    loss = softplus - product
+    return detour(detour(loss, 6, softplus, z, product), 20, t)
 
 
 def categorical_cross_entropy(p: Node, t: Node) -> Node:

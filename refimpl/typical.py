@@ -178,8 +178,9 @@ class _Simulation:
             case Minimum():
                 x, y = (self.exact(operand) for operand in node.operands)
                 return np.where(x <= y, errors[0], errors[1])
-            case Detour():
-                return errors[0]
+            case Detour(roundings):
+                sizes = sum((np.abs(self.exact(operand)) for operand in node.operands[1:]), np.zeros(node.shape))
+                return errors[0] + self.rounding(math.sqrt(roundings) * sizes)
             case primitive:
                 raise TypeError(f"no simulation of {type(primitive).__name__}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gradproof.case import Case
 from gradproof.layers import Activation, Dense
 from gradproof.loss import Loss
 from gradproof.network import Network, dense_chain
+from gradproof.vocabulary import DTYPES, Dtype
 from refimpl.allowance import allowance
 from refimpl.enclosure import enclosure
 from refimpl.typical import ENTRIES, RISK, SAMPLES, factor
@@ -85,6 +87,34 @@ def test_an_error_beyond_its_number_is_rounded_too() -> None:
     # The two are p₁p₂(δ₁ − δ₂) and its negative; with a ball's worth of digits lost in p₂ = 1, the second is 1e-26 off.
     assert np.all(enclosed.distance("0.bias", [0.0, 0.0]) <= allowed.typical["0.bias"])
     assert allowed.typical["0.bias"][1] > 1e10 * np.abs(enclosed.nearest("0.bias")[1])
+
+
+def log_sigmoid(z: Any) -> Any:
+    return np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
+
+
+LOGIT_LOSSES = {
+    "(1 - t) z - l(z)": lambda z, t: (1 - t) * z - log_sigmoid(z),
+    "-t l(z) - (1 - t) l(-z)": lambda z, t: -(t * log_sigmoid(z) + (1 - t) * log_sigmoid(-z)),
+    "max(z, 0) - t z + log1p(exp(-|z|))": lambda z, t: np.maximum(z, 0) - t * z + np.log1p(np.exp(-np.abs(z))),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("words", LOGIT_LOSSES)
+def test_the_cross_entropy_of_logits_by_every_usual_formula(words: str, dtype: Dtype) -> None:
+    """The first loses what softplus(z) has below the last digit of z: for z < −16 more than softplus itself loses."""
+    network = Network((1,), (Dense(1, bias=False),), Loss("binary_cross_entropy_with_logits", "sum", "free"))
+    rng = np.random.default_rng(0)
+    for span in (1.0, 5.0, 35.0):
+        for t in (0.0, 1.0, 0.3, -1.7, 40.0):
+            for number in rng.uniform(-span, span, 8):
+                z = np.dtype(dtype).type(number)
+                case = Case(network, {"0.weight": [[1.0]]}, [[z]], targets=[[t]], dtype=dtype)
+                got = LOGIT_LOSSES[words](z, np.dtype(dtype).type(t))
+                assert got.dtype == np.dtype(dtype)
+                off, allowed = enclosure(case).distance("loss", got), allowance(case)
+                assert off <= allowed.typical["loss"] <= allowed.rigorous["loss"], (z, t)
 
 
 def test_depth_inflates_the_rigorous_bound_and_hardly_the_typical_one() -> None:
