@@ -74,14 +74,15 @@ def call(implementation: Implementation, case: Case) -> Answer | NoAnswer:
     SystemExit included; KeyboardInterrupt alone passes.
     """
     handed = case.replace()
+    lent = _arrays(handed)  # held here: whatever becomes of the case itself, these are what it was given
     with implementation.surroundings.entered(), _apart() as output:
         try:
             read = _read(implementation.function(handed), case)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return _crash(implementation, case, handed, error, output)
-        changed = _changed(case, handed)
+            return _crash(implementation, case, lent, error, output)
+        changed = _changed(case, lent)
     if changed:
         message = f"the target changes {_listed(changed)} of the case that it is given; it must copy first"
         return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), CHANGES, output.text())
@@ -106,13 +107,15 @@ def label(quantity: str) -> str:
     return quantity if quantity in (LOSS, OUTPUTS, TARGET) else f"∂L/∂{quantity}"
 
 
-def _crash(implementation: Implementation, case: Case, handed: Case, error: BaseException, output: _Output) -> NoAnswer:
+def _crash(
+    implementation: Implementation, case: Case, lent: Mapping[str, Floats], error: BaseException, output: _Output
+) -> NoAnswer:
     place = implementation.place_of(error)
     where = f" ({place})" if place else ""
-    said = " ".join(str(error).split())
+    said = _said(error)
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     printed = output.text()
-    changed = _changed(case, handed)
+    changed = _changed(case, lent)
     if isinstance(error, ValueError) and "read-only" in said:
         changed = changed or _changed_when_writable(implementation, case)
     if changed:
@@ -124,14 +127,23 @@ def _crash(implementation: Implementation, case: Case, handed: Case, error: Base
     return NoAnswer((Finding(Verdict.CRASHED, TARGET, f"{text}{where}"),), (type(error).__name__, where), printed)
 
 
+def _said(error: BaseException) -> str:
+    """What an exception says, on one line; nothing where its own text fails."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return ""
+
+
 def _changed_when_writable(implementation: Implementation, case: Case) -> list[str]:
     """What a target changes once it may: tells its writing to the case from its writing to another read-only array."""
     handed = case.replace()
-    for array in _arrays(handed).values():
+    lent = _arrays(handed)
+    for array in lent.values():
         array.setflags(write=True)
     with contextlib.suppress(Exception, SystemExit):
         implementation.function(handed)
-    return _changed(case, handed)
+    return _changed(case, lent)
 
 
 def _arrays(case: Case) -> dict[str, Floats]:
@@ -140,8 +152,8 @@ def _arrays(case: Case) -> dict[str, Floats]:
     return {name: array for name, array in named.items() if array is not None}
 
 
-def _changed(case: Case, handed: Case) -> list[str]:
-    pairs = zip(_arrays(case).items(), _arrays(handed).values(), strict=True)
+def _changed(case: Case, lent: Mapping[str, Floats]) -> list[str]:
+    pairs = zip(_arrays(case).items(), lent.values(), strict=True)
     return [name for (name, ours), theirs in pairs if ours.tobytes() != theirs.tobytes()]
 
 

@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -51,10 +51,34 @@ class Surroundings:
         """Our rooms whose names these folders use for modules of their own."""
         self._finder = _Finder(self.hidden_rooms, [str(folder) for folder in self.folders])
         self._modules: dict[str, ModuleType] = {}
+        self._current: str | None = None
+        """The current folder, where the code has changed it."""
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """While the code is imported or called. Afterwards ``sys.path`` and ``sys.modules`` are ours again."""
+        """While the code is imported or called.
+
+        Afterwards ``sys.path``, ``sys.modules`` and the current folder, below which records are kept, are ours again.
+        """
+        with self._at_their_folder(), self._with_their_modules():
+            yield
+
+    @contextmanager
+    def _at_their_folder(self) -> Iterator[None]:
+        ours = os.getcwd()
+        if self._current is not None:
+            with suppress(OSError):
+                os.chdir(self._current)
+        try:
+            yield
+        finally:
+            theirs = _current_folder()
+            if theirs != ours:
+                os.chdir(ours)
+            self._current = theirs if theirs != ours else None
+
+    @contextmanager
+    def _with_their_modules(self) -> Iterator[None]:
         if not self.folders:
             yield
             return
@@ -273,6 +297,13 @@ def _files_like(file: Path) -> str:
 
 def _kind(found: Any) -> str:
     return f"a module {found.__name__!r}" if isinstance(found, ModuleType) else f"{type(found).__name__} {found!r:.60}"
+
+
+def _current_folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return None
 
 
 def _holds(folder: Path, room: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, cast
 
@@ -120,6 +121,27 @@ def test_siblings_of_the_file_and_modules_of_the_current_folder_import(folder: F
     assert "returned None" in said(implementation)
     assert sys.path == path
     assert not {"helper", "late", "net", "target"} & (set(sys.modules) - modules)
+
+
+def test_a_current_folder_that_a_target_chooses_is_its_own(folder: Folder) -> None:
+    folder.write("data/weights.txt", "1")
+    folder.write(
+        "moves.py", "    import os\n    os.chdir('data')\n" + DECLARED.format(body="return open('weights.txt').read()")
+    )
+    ours = os.getcwd()  # where records are kept
+    implementation = load("moves.py:net")
+    assert os.getcwd() == ours
+    for _ in range(2):
+        assert "returned a str" in said(implementation)
+        assert os.getcwd() == ours
+
+
+def test_a_target_that_removes_its_current_folder_does_not_remove_ours(folder: Folder) -> None:
+    body = "os.makedirs('gone'); os.chdir('gone'); os.rmdir(os.getcwd())"
+    folder.write("removes.py", "    import os\n" + DECLARED.format(body=body))
+    ours = os.getcwd()
+    assert "returned None" in said(load("removes.py:net"))
+    assert os.getcwd() == ours
 
 
 def test_two_targets_with_helpers_of_one_name_do_not_meet(folder: Folder) -> None:

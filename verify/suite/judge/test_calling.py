@@ -159,7 +159,14 @@ def test_an_exception_is_a_finding_with_its_place() -> None:
     assert result.findings[0].message.endswith("in fails)")
 
 
-@pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit(), RecursionError("deep"), BaseException("bare")])
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(0), GeneratorExit(), RecursionError("deep"), BaseException("bare"), Mute()]
+)
 def test_no_exception_but_an_interrupt_escapes(error: Any) -> None:
     def fails(case: Case) -> Any:
         raise error
@@ -198,6 +205,18 @@ def test_changing_the_case_is_found_and_does_not_reach_ours(part: str, forced: b
     assert part in result.findings[0].message
     assert "copy" in result.findings[0].message
     assert case.to_data() == before
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_case_that_is_taken_apart_is_no_failure_of_ours(answers: bool) -> None:
+    def takes_apart(case: Case) -> Any:
+        answer = good(case)
+        object.__delattr__(case, "inputs")
+        object.__setattr__(case, "parameters", {})
+        return answer if answers else case.inputs
+
+    result = ask(takes_apart)
+    assert isinstance(result, Answer) if answers else result.verdict is Verdict.CRASHED
 
 
 def test_a_change_that_then_fails_is_still_a_change() -> None:
