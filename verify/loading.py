@@ -51,7 +51,7 @@ class Surroundings:
         """Our rooms whose names these folders use for modules of their own."""
         self._finder = _Finder(self.hidden_rooms, [str(folder) for folder in self.folders])
         self._modules: dict[str, ModuleType] = {}
-        self._current: str | None = None
+        self._current: Path | None = None
         """The current folder, where the code has changed it."""
 
     @contextmanager
@@ -65,7 +65,7 @@ class Surroundings:
 
     @contextmanager
     def _at_their_folder(self) -> Iterator[None]:
-        ours = os.getcwd()
+        ours = Path.cwd()
         if self._current is not None:
             with suppress(OSError):
                 os.chdir(self._current)
@@ -299,9 +299,9 @@ def _kind(found: Any) -> str:
     return f"a module {found.__name__!r}" if isinstance(found, ModuleType) else f"{type(found).__name__} {found!r:.60}"
 
 
-def _current_folder() -> str | None:
+def _current_folder() -> Path | None:
     try:
-        return os.getcwd()
+        return Path.cwd()
     except OSError:  # it has been removed
         return None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -128,20 +128,20 @@ def test_a_current_folder_that_a_target_chooses_is_its_own(folder: Folder) -> No
     folder.write(
         "moves.py", "    import os\n    os.chdir('data')\n" + DECLARED.format(body="return open('weights.txt').read()")
     )
-    ours = os.getcwd()  # where records are kept
+    ours = Path.cwd()  # where records are kept
     implementation = load("moves.py:net")
-    assert os.getcwd() == ours
+    assert Path.cwd() == ours
     for _ in range(2):
         assert "returned a str" in said(implementation)
-        assert os.getcwd() == ours
+        assert Path.cwd() == ours
 
 
 def test_a_target_that_removes_its_current_folder_does_not_remove_ours(folder: Folder) -> None:
     body = "os.makedirs('gone'); os.chdir('gone'); os.rmdir(os.getcwd())"
     folder.write("removes.py", "    import os\n" + DECLARED.format(body=body))
-    ours = os.getcwd()
+    ours = Path.cwd()
     assert "returned None" in said(load("removes.py:net"))
-    assert os.getcwd() == ours
+    assert Path.cwd() == ours
 
 
 def test_two_targets_with_helpers_of_one_name_do_not_meet(folder: Folder) -> None:

@@ -159,13 +159,13 @@ def test_an_exception_is_a_finding_with_its_place() -> None:
     assert result.findings[0].message.endswith("in fails)")
 
 
-class Mute(Exception):
+class MuteError(Exception):
     def __str__(self) -> str:
         raise ValueError("no words")
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(0), GeneratorExit(), RecursionError("deep"), BaseException("bare"), Mute()]
+    "error", [SystemExit(0), GeneratorExit(), RecursionError("deep"), BaseException("bare"), MuteError()]
 )
 def test_no_exception_but_an_interrupt_escapes(error: Any) -> None:
     def fails(case: Case) -> Any:
