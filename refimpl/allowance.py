@@ -34,7 +34,7 @@ a value may exceed the largest finite number nothing is promised (inf). Where nÂ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -179,8 +179,12 @@ class RunningBound:
         self._closed: dict[int, Bound] = {}
         self._magnitudes: dict[int, Bound] = {}
         self._sums: dict[int, OpenSum] = {}
+        self.extend(enclosed.order)
+
+    def extend(self, nodes: Iterable[Node]) -> None:
+        """Bounds further nodes, operands first, whose balls the enclosure's ``values`` hold by now."""
         with np.errstate(over="ignore", invalid="ignore"), precision(RANGE_BITS):
-            for node in enclosed.order:
+            for node in nodes:
                 found = self._sum(node)
                 # Nothing is known of an infinite bound times zero but that it is no proof.
                 self._sums[id(node)] = found.moved(lambda array: np.where(np.isnan(array), np.inf, array))
@@ -209,13 +213,13 @@ class RunningBound:
                     found = np.ones(node.shape)
                 case Spread(axes):
                     found = np.broadcast_to(np.expand_dims(self.magnitude(node.operands[0]), axes), node.shape)
+                case Anchor():
+                    (z,) = node.operands
+                    found = np.full(node.shape, np.max(self.magnitude(z) + self.closed(z), initial=0.0))
                 case _:
                     balls = self.enclosed.values[id(node)]
                     found = np.array([upward(abs(ball).upper()) for ball in balls.reshape(-1)]).reshape(node.shape)
             self._magnitudes[id(node)] = found
-                case Anchor():
-                    (z,) = node.operands
-                    found = np.full(node.shape, np.max(self.magnitude(z) + self.closed(z), initial=0.0))
         return self._magnitudes[id(node)]
 
     def _known(self, node: Node, error: Bound) -> OpenSum:
@@ -287,6 +291,11 @@ class RunningBound:
         scaled = x.moved(lambda array: array * size)
         if abs(factor) in (0, 1):
             return scaled
+        inherited = scaled.inherited
+        if size > 1:  # what underflows before it is scaled
+            inherited = inherited + x.count * size * self.format.tiny
+        if self.format.rounding(factor) == 1:
+            return OpenSum(scaled.terms, inherited + scaled.terms + scaled.inherited, x.count)
         # A power of two rounds nothing, another number of the format once, and any other number is itself rounded.
         roundings = 0 if _power_of_two(factor) else 1 if self.format.holds(factor) else 2
         if self.format.accumulator is None:
@@ -294,11 +303,6 @@ class RunningBound:
         whole = scaled.terms * (1 + self.format.gamma(x.count)) + inherited
         return OpenSum(scaled.terms, inherited + self.format.roundings(roundings) * whole, x.count)
 
-        inherited = scaled.inherited
-        if size > 1:  # what underflows before it is scaled
-            inherited = inherited + x.count * size * self.format.tiny
-        if self.format.rounding(factor) == 1:
-            return OpenSum(scaled.terms, inherited + scaled.terms + scaled.inherited, x.count)
     def _products(self, node: Node, combine: Any, count: int) -> OpenSum:
         x, y = node.operands
         return _product(combine, count, self.magnitude(x), self.closed(x), self.magnitude(y), self.closed(y))

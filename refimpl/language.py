@@ -395,18 +395,27 @@ def gradients(result: Node, leaves: Mapping[str, Node]) -> dict[str, Node]:
     """
     if result.shape != ():
         raise ValueError(f"the gradient of a scalar, not of a tensor of shape {result.shape}")
+    return pull_back(result, Node(Seed(), (), ()), leaves)
+
+
+def pull_back(result: Node, delta: Node, leaves: Mapping[str, Node]) -> dict[str, Node]:
+    """Jᵀ delta for the Jacobian J of a tensor with respect to each leaf, which may be any node behind it.
+
+    ``delta``, of the result's shape, is not differentiated, whatever it depends on itself.
+    """
+    _same_shape("pull_back", result, delta)
     order = ordered([result])
     wanted = {id(node) for node in leaves.values()}
     reaches = set(wanted)
     for node in order:
         if any(id(operand) in reaches for operand in node.operands):
             reaches.add(id(node))
-    accumulated: dict[int, Node] = {id(result): Node(Seed(), (), ())}
+    accumulated: dict[int, Node] = {id(result): delta}
     for node in reversed(order):
-        delta = accumulated.get(id(node))
-        if delta is None or id(node) not in reaches:
+        delta_here = accumulated.get(id(node))
+        if delta_here is None or not any(id(operand) in reaches for operand in node.operands):
             continue
-        for operand, part in zip(node.operands, adjoints(node, delta), strict=True):
+        for operand, part in zip(node.operands, adjoints(node, delta_here), strict=True):
             if part is None or id(operand) not in reaches:
                 continue
             before = accumulated.get(id(operand))
