@@ -184,7 +184,8 @@ def replay(case_id: str, target: str | None, form: str) -> None:
 
             screen = _screen()
             screen.print(Text(f"\n  {line(text)}: {verdict.verdict}", style="bold"))
-            render_case(case, verdict.findings, screen)
+            kept_causes = kept.causes if text == kept.target and verdict.verdict is kept.verdict else ()
+            render_case(case, verdict.findings, screen, causes=kept_causes)
     sys.exit(EXIT_CODES[verdict.verdict])
 
 

@@ -8,7 +8,7 @@ import secrets
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 import msgspec
 
@@ -31,6 +31,28 @@ class Machine(msgspec.Struct, frozen=True):
     """Version of each package named when the record was made and installed."""
 
 
+class Cause(msgspec.Struct, frozen=True):
+    """Why an answer is wrong: the known mistake that reproduces the numbers on every case, if exactly one does."""
+
+    kind: Literal["mistake", "convention", "unknown"]
+    """``convention``: the numbers are exact for something else than what is declared."""
+    name: str | None
+    """The mistake's name in the catalogue; None where it is unknown."""
+    layer: str | None
+    """``layer 0``, ``layers 0 and 2``; None where it belongs to no layer, or is unknown."""
+    words: str
+    """What is done, and what should be; where the mistake is unknown, what is known."""
+    mend: str | None
+    same_as: tuple[str, ...]
+    """Other words for it: what gives the same numbers on all that the target supports."""
+    cases: int
+    """Cases compared; a mistake that is named reproduces all of them."""
+    wrong: int
+    """How many of them were found wrong."""
+    fresh: int
+    """How many were drawn for this comparison, from another seed than the run's."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """One failing case, shrunk, with what was found and how to see it again."""
 
@@ -44,6 +66,8 @@ class Failure(msgspec.Struct, frozen=True):
     """The command that shows this failure again."""
     cases_alike: int
     """How many of the run's cases have this verdict for the same cause, before shrinking."""
+    causes: tuple[Cause, ...] = ()
+    """Of a wrong answer: the mistakes that explain it, or one entry that says what is known."""
 
 
 class CheckRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.check/1"):
@@ -80,6 +104,7 @@ class CaseRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof
     case_id: str
     case: CaseData
     gradproof: str
+    causes: tuple[Cause, ...] = ()
 
 
 class Figure(msgspec.Struct, frozen=True):

@@ -16,17 +16,19 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.case import Case
-from gradproof.record import CheckRecord
+from gradproof.record import Cause, CheckRecord
 from gradproof.verdict import Finding, Verdict, overall
 from reports.numbers import Digits
 from reports.text import encodable, line
 from reports.view import (
     MEANINGS,
+    CauseView,
     CheckView,
     FailureView,
     FindingView,
     case_facts,
     case_numbers,
+    cause_view,
     check_view,
     finding_view,
     machine_facts,
@@ -73,8 +75,17 @@ def render_check(record: CheckRecord, console: Console) -> None:
     screen.blank()
 
 
-def render_case(case: Case, findings: Sequence[Finding], console: Console, target: str | None = None) -> None:
-    """Prints the verdict on one case (correct where nothing was found), what was found, and all the case's numbers."""
+def render_case(
+    case: Case,
+    findings: Sequence[Finding],
+    console: Console,
+    target: str | None = None,
+    causes: Sequence[Cause] = (),
+) -> None:
+    """Prints the verdict on one case (correct where nothing was found), what was found, and all the case's numbers.
+
+    causes: what a check found to explain the answer, where one did.
+    """
     screen = _Screen(console)
     screen.blank()
     views = tuple(map(finding_view, findings))
@@ -83,6 +94,9 @@ def render_case(case: Case, findings: Sequence[Finding], console: Console, targe
     screen.blank()
     screen.line(MEANINGS[verdict])
     screen.blank()
+    if causes:
+        _causes(screen, tuple(map(cause_view, causes)))
+        screen.blank()
     _findings(screen, views, messages(views, ""))
     _case(screen, case, case.id)
     screen.blank()
@@ -109,6 +123,7 @@ def _failure(screen: _Screen, failure: FailureView, view: CheckView) -> None:
     screen.line(failure.summary, style="bold")
     if failure.verdict != view.verdict:
         screen.line(failure.meaning)
+    _causes(screen, failure.causes)
     screen.line(failure.alike)
     screen.blank()
     _findings(screen, failure.findings, failure.messages)
@@ -117,6 +132,12 @@ def _failure(screen: _Screen, failure: FailureView, view: CheckView) -> None:
     screen.line("Replay", style="bold")
     screen.copyable(failure.replay)
     screen.blank()
+
+
+def _causes(screen: _Screen, causes: Sequence[CauseView]) -> None:
+    for cause in causes:
+        screen.line(cause.words, style="bold")
+        screen.bullets(filter(None, (cause.mend, cause.same, cause.evidence)))
 
 
 def _findings(screen: _Screen, findings: Sequence[FindingView], texts: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from gradproof.case import Case
 from gradproof.gradients import LOSS, OUTPUTS
-from gradproof.record import CheckRecord, Failure, Machine
+from gradproof.record import Cause, CheckRecord, Failure, Machine
 from gradproof.verdict import PRECEDENCE, Finding, Verdict
 from reports.numbers import Digits, aligned, array_text, count, duration
 from reports.text import clean, command, line, shorten
@@ -57,6 +57,19 @@ class FindingView:
 
 
 @dataclass(frozen=True)
+class CauseView:
+    """Why an answer is wrong."""
+
+    words: str
+    """``layer 0: the derivative of sigmoid is taken at the activation a, not at the pre-activation z``."""
+    mend: str
+    """Empty where the cause is unknown."""
+    evidence: str
+    same: str
+    """Other words for the same; empty where there are none."""
+
+
+@dataclass(frozen=True)
 class FailureView:
     """A failing case."""
 
@@ -65,6 +78,7 @@ class FailureView:
     summary: str
     alike: str
     """How many cases of the run share the verdict."""
+    causes: tuple[CauseView, ...]
     findings: tuple[FindingView, ...]
     messages: tuple[str, ...]
     """What the findings say beyond the summary, each once."""
@@ -127,11 +141,28 @@ def failure_view(failure: Failure) -> FailureView:
         meaning=MEANINGS[failure.verdict],
         summary=summary,
         alike=f"{count(failure.cases_alike, 'case')} ended like this; the smallest one found:",
+        causes=tuple(map(cause_view, failure.causes)),
         findings=findings,
         messages=messages(findings, summary),
         case_id=line(failure.case_id),
         case=Case.from_data(failure.case),
         replay=command(failure.replay),
+    )
+
+
+def cause_view(cause: Cause) -> CauseView:
+    """A cause in words."""
+    compared = f"{count(cause.cases, 'answer')} ({count(cause.wrong)} of them found wrong, {count(cause.fresh)} new)"
+    unknown = cause.kind == "unknown"
+    place = "cause unknown" if unknown else line(cause.layer or "")
+    same = "; or ".join(map(line, cause.same_as))
+    return CauseView(
+        words=f"{place}: {line(cause.words)}" if place else line(cause.words),
+        mend="" if cause.mend is None else f"mend: {line(cause.mend)}",
+        evidence=f"compared with {compared}"
+        if unknown
+        else f"it reproduces all of {compared}, and no other known does",
+        same=f"the same on all that the target supports: {same}" if same else "",
     )
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+import msgspec
+
 import gradproof
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
@@ -24,6 +26,7 @@ from gradproof.target import UPSTREAM
 from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, CaseVerdict, Finding, Verdict, overall
 from verify import conventions, drawing
 from verify.calling import TARGET, Cause, NoAnswer, call, label
+from verify.diagnosis import Surveyed, diagnose
 from verify.judge import Oracle, examine, first_wrong
 from verify.loading import Implementation, adopt, load
 from verify.shrinking import simplify, size
@@ -166,6 +169,8 @@ class _Campaign:
         """Case id → what is known of it: shrinking starts by walking through the survey again."""
         self.groups: dict[tuple[Verdict, Cause], _Group] = {}
         self.surveyed: list[Assessment] = []
+        self.judged: list[Surveyed] = []
+        """What was compared in the survey, to name mistakes by."""
         self.notes: list[str] = []
 
     @property
@@ -177,7 +182,7 @@ class _Campaign:
         started, clock = now(), time.perf_counter()
         drawing.survey(self.implementation.supports, self.seed, self.asked, self.visit)
         self.note_survey()
-        failures = self.failures(shrink_seconds)
+        failures = self.explained(self.failures(shrink_seconds))
         done = self.counts.total()
         verdict = overall(self.counts) if done else None
         return CheckRecord(
@@ -207,6 +212,8 @@ class _Campaign:
         assessment = self.assess(case)
         verdict = assessment.verdict.verdict
         self.surveyed.append(assessment)
+        if assessment.gave:
+            self.judged.append(Surveyed.of(case, assessment.verdict.findings))
         self.counts[verdict] += 1
         if verdict is not Verdict.CORRECT:
             key = (verdict, assessment.cause)
@@ -228,6 +235,18 @@ class _Campaign:
         if shown:
             self.on_progress(Progress("shrinking", len(shown), len(shown), self.counts))
         return tuple(failures)
+
+    def explained(self, failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+        """The failures with the causes of wrong answers, where the oracle is the one that mistakes are evaluated by."""
+        cases = {f.case_id: Case.from_data(f.case) for f in failures if f.verdict is Verdict.WRONG}
+        if not cases or self.oracle is not None:
+            return failures
+        failing = [Surveyed.of(case, self.assess(case).verdict.findings) for case in cases.values()]
+        found = diagnose(self.implementation, failing, self.judged, self.seed)
+        return tuple(
+            msgspec.structs.replace(f, causes=found.causes(cases[f.case_id])) if f.case_id in cases else f
+            for f in failures
+        )
 
     def shown_groups(self) -> list[tuple[_Group, int]]:
         """The groups to shrink, each with the number of its cases, and of those of groups that it covers."""

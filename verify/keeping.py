@@ -61,7 +61,13 @@ def _keep_case(record: CheckRecord, failure: Failure, home: Path) -> Failure:
     command = f"gradproof replay {failure.case_id}"
     if _target_of(file) in (None, record.target):
         kept = CaseRecord(
-            record.target, failure.verdict, failure.summary, failure.case_id, failure.case, record.gradproof
+            record.target,
+            failure.verdict,
+            failure.summary,
+            failure.case_id,
+            failure.case,
+            record.gradproof,
+            failure.causes,
         )
         write(file, encode(kept))
     else:

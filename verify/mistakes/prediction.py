@@ -1,0 +1,123 @@
+"""What candidates would answer to one case, enclosed in balls, and whether that is what came.
+
+The forward pass of a case is enclosed and bounded once; each candidate adds the nodes of its own reverse pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from copy import copy
+
+import numpy as np
+import numpy.typing as npt
+
+from gradproof.arrays import Array
+from gradproof.case import Case
+from gradproof.gradients import LOSS
+from refimpl.allowance import ROUND_UP, RunningBound
+from refimpl.arithmetic import Values, evaluate
+from refimpl.balls import BallArithmetic, exact_balls, precision
+from refimpl.enclosure import Given, ProgramEnclosure
+from refimpl.formats import Format
+from refimpl.language import Node
+from refimpl.program import Program, leaf_values
+from verify.mistakes.backward import Backward, Forward
+from verify.mistakes.mistake import Candidate
+from verify.mistakes.moves import Move
+
+BITS = 128
+"""Working precision. Where it does not tell the sign of a hinge's argument, both slopes are held."""
+
+
+class Prediction:
+    """Predictions for one case. ``answer`` is what came: quantity → array; numbers that are not finite are not told."""
+
+    def __init__(self, case: Case, answer: dict[str, Array], *, right: bool | None) -> None:
+        self.case = case
+        self.answer = {name: np.asarray(array, dtype=np.float64) for name, array in answer.items()}
+        self.right = right
+        """Whether the answer was found right: a candidate that changes nothing reproduces it then; None: unknown."""
+        self.forward = Forward(case)
+        self._values: dict[int, Values] = {}
+        self._kept: list[Node] = []  # an identity is one node's alone only while that lives
+        self._bounded: set[int] = set()
+        self._arithmetic = BallArithmetic()
+        leaves = leaf_values(case)
+        with precision(BITS):
+            self._leaves = {name: exact_balls(array) for name, array in leaves.items()}
+        magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaves.items()}
+        self._bound = RunningBound(Format.of(case.dtype), self._enclosed({}), magnitudes, {})
+
+    def part(self, answer: dict[str, Array], right: bool | None) -> Prediction:
+        """The same for other quantities of the answer; what was computed so far is shared."""
+        other = copy(self)
+        other.answer = {name: np.asarray(array, dtype=np.float64) for name, array in answer.items()}
+        other.right = right
+        return other
+
+    def reproduces(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether these candidates together could have given the answer: no number is further off than allowed."""
+        backward = Backward(self.forward, candidates)
+        results = backward.results()
+        if not backward.touched and self.right is not None:
+            return self.right
+        return all(self._fits(name, results[name]) for name in self.answer)
+
+    def agree(self, one: Sequence[Candidate], other: Sequence[Candidate]) -> bool:
+        """Whether two predictions are the same as far as BITS bits tell."""
+        ours, theirs = (Backward(self.forward, candidates).results() for candidates in (one, other))
+        for name in self.answer:
+            self._enclose(ours[name])
+            self._enclose(theirs[name])
+            pairs = zip(self._flat(ours[name]), self._flat(theirs[name]), strict=True)
+            if not all(a.overlaps(b) for a, b in pairs):
+                return False
+        return True
+
+    def touched(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Move]]:
+        """The moves of this case that candidates change."""
+        backward = Backward(self.forward, candidates)
+        backward.results()
+        return backward.touched
+
+    def _flat(self, node: Node) -> npt.NDArray[np.object_]:
+        return self._values[id(node)].reshape(-1)
+
+    def _fits(self, name: str, node: Node) -> bool:
+        self._enclose(node)
+        new = _new(node, self._bounded)
+        self._bound.extend(new)
+        self._bounded.update(map(id, new))
+        allowed = self._bound.closed(node)
+        if name == LOSS:
+            allowed = allowed + self._bound.slack(node)
+        off = self._enclosed({name: node}).distance(name, self.answer[name])
+        return bool(np.all(off <= ROUND_UP * allowed))
+
+    def _enclose(self, node: Node) -> None:
+        new = _new(node, self._values)
+        with precision(BITS):
+            for inner in new:
+                operands = tuple(self._values[id(operand)] for operand in inner.operands)
+                self._values[id(inner)] = evaluate(inner, self._arithmetic, operands, self._leaves)
+        self._kept.extend(new)
+
+    def _enclosed(self, results: dict[str, Node]) -> ProgramEnclosure:
+        given = Given(Program(self.forward.leaves, results), lambda: self._leaves, affine=False)
+        return ProgramEnclosure(given, BITS, 0, BITS, (), self._values, {})
+
+
+def _new(node: Node, known: Container[int]) -> list[Node]:
+    """The nodes behind a node, itself included, whose identity is not known yet, operands first."""
+    found: list[Node] = []
+    seen: set[int] = set()
+    stack = [(node, False)]
+    while stack:
+        inner, entered = stack.pop()
+        if entered:
+            found.append(inner)
+        elif id(inner) not in known and id(inner) not in seen:
+            seen.add(id(inner))
+            stack.append((inner, True))
+            stack.extend((operand, False) for operand in inner.operands)
+    return found
