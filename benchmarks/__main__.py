@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from benchmarks import readme as readme_text
+from benchmarks.campaigns import CAMPAIGNS, conduct
 from benchmarks.figures import described, measure
 from benchmarks.published import CHECKS
 from benchmarks.published import publish as published_check
@@ -84,6 +85,26 @@ def readme(check: bool) -> None:
     if check and stale:
         raise click.ClickException(f"README.md: stale: {', '.join(stale)}; run python -m benchmarks readme")
     click.echo(f"README.md: {', '.join(stale)} written" if stale else "README.md: up to date")
+
+
+@main.command()
+@click.argument("name", default="accusations", type=click.Choice(list(CAMPAIGNS)))
+@click.option("--cases", type=click.IntRange(min=1), help="How many; as many as the campaign is meant for by default.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the record to this file.")
+def campaign(name: str, cases: int | None, seed: int, out: Path | None) -> None:
+    """Run a campaign over random cases on every core: minutes to hours. Progress goes to standard error.
+
+    With --out, what is found so far is kept beside that file, and the same command goes on where it was interrupted.
+    The exit code is 1 where something is found that must not be.
+    """
+    try:
+        line, as_it_must_be = conduct(name, cases or CAMPAIGNS[name].cases, seed, out, _say)
+    except GradproofError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(line)
+    if not as_it_must_be:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

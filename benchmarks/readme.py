@@ -91,7 +91,7 @@ def _value(value: float, unit: str) -> str:
 def _goal(figure: Figure) -> str:
     if figure.goal is None:
         return "– | "
-    return f"{figure.goal.replace('<=', '≤')} | {'met' if figure.met else 'missed'}"
+    return f"{figure.goal.replace('<=', '≤').replace('>=', '≥')} | {'met' if figure.met else 'missed'}"
 
 
 def _beside(figure: Figure, peer: str) -> str:

@@ -8,13 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks.figures import commands, symbolic, training
+from benchmarks.figures import campaigns, certified, commands, dots, kinks, sensitivity, symbolic, training
 from benchmarks.figures.common import PACKAGES, Measure, Progress
 from gradproof import __version__
 from gradproof.errors import ArgumentError, GradproofError
 from gradproof.record import Figure, FiguresRecord, machine, now
 
-FIGURES: Final[Mapping[str, Measure]] = {**commands.FIGURES, **symbolic.FIGURES, **training.FIGURES}
+FIGURES: Final[Mapping[str, Measure]] = {
+    **commands.FIGURES,
+    **symbolic.FIGURES,
+    **training.FIGURES,
+    **certified.FIGURES,
+    **dots.FIGURES,
+    **sensitivity.FIGURES,
+    **kinks.FIGURES,
+    **campaigns.FIGURES,
+}
 
 
 def measure(names: Sequence[str], progress: Progress) -> tuple[FiguresRecord, Mapping[str, GradproofError]]:

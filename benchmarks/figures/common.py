@@ -33,17 +33,26 @@ def figure(
     unit: str,
     *,
     at_most: float | None = None,
+    at_least: float | None = None,
     provided: bool = True,
     peers: Mapping[str, float] | None = None,
     note: str = "",
 ) -> Figure:
-    """A figure with its goal in words and whether it is met: value ≤ ``at_most``, and what else has to hold."""
+    """A figure with its goal in words and whether it is met: value ≤ ``at_most`` or value ≥ ``at_least``.
+
+    ``provided`` is what else has to hold.
+    """
+    goal, met = None, None
+    if at_most is not None:
+        goal, met = f"<= {at_most:g} {unit}", value <= at_most and provided
+    elif at_least is not None:
+        goal, met = f">= {at_least:g} {unit}", value >= at_least and provided
     return Figure(
         name=name,
         value=value,
         unit=unit,
-        goal=None if at_most is None else f"<= {at_most:g} {unit}",
-        met=None if at_most is None else value <= at_most and provided,
+        goal=goal,
+        met=met,
         peers=dict(peers or {}),
         command=f"python -m benchmarks figures {name}",
         note=note,

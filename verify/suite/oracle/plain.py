@@ -18,8 +18,9 @@ from gradproof.case import Case
 from gradproof.layers import Activation, Branches, Dense, Layer, Residual
 
 DIGITS = 300
-STEP_DIGITS = 90
-"""A central difference with step 10⁻⁹⁰ is off by some 10⁻¹⁸⁰ in its formula and 10⁻²¹⁰ in its rounding."""
+STEP = Fraction(3, 10)
+"""With 300 digits a step is 10⁻⁹⁰: a central difference is off by some 10⁻¹⁸⁰ in its formula and, as long as the loss
+keeps its digits, 10⁻²¹⁰ in its rounding."""
 
 Numbers = npt.NDArray[Any]
 
@@ -121,8 +122,8 @@ def forward(case: Case, values: Mapping[str, Numbers]) -> tuple[Any, Numbers]:
     return loss, outputs
 
 
-def slope(case: Case, name: str, direction: Numbers, side: int = 0) -> tuple[Any, Any]:
-    """The derivative of the loss along a direction in one leaf, and a bound on its error.
+def slope(case: Case, name: str, direction: Numbers, side: int = 0, digits: int = DIGITS) -> tuple[Any, Any]:
+    """The derivative of the loss along a direction in one leaf, and a bound on its error; at ``digits`` digits.
 
     side 0: by central differences; 1 and −1: by one-sided ones, forward and backward. The error is estimated from
     half the step, where it is a quarter (half) as large, and taken four times.
@@ -137,9 +138,9 @@ def slope(case: Case, name: str, direction: Numbers, side: int = 0) -> tuple[Any
             return (loss_at(side * step) - loss_at(mpmath.mpf(0))) / (side * step)
         return (loss_at(step) - loss_at(-step)) / (2 * step)
 
-    step = mpmath.mpf(10) ** -STEP_DIGITS
+    step = mpmath.mpf(10) ** -int(digits * STEP)
     coarse, fine = difference(step), difference(step / 2)
-    return fine, 4 * abs(coarse - fine) + mpmath.mpf(10) ** (-DIGITS // 2)
+    return fine, 4 * abs(coarse - fine) + mpmath.mpf(10) ** (-digits // 2)
 
 
 def to_fraction(number: Any) -> Fraction:

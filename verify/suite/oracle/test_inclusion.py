@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import pytest
@@ -20,33 +18,14 @@ from refimpl.balls import precision
 from refimpl.enclosure import Enclosure, enclosure
 from verify.strategies import cases, seeded_case
 from verify.suite.oracle import plain
-
-WORKING_BITS = 1200
-"""Enough for numbers of ``plain.DIGITS`` digits."""
+from verify.suite.oracle.inclusion import WORKING_BITS, compared
 
 
 def assert_contains(enclosed: Enclosure, seed: int) -> None:
     """Loss, outputs, and the derivative along a random direction in each leaf lie in their balls, which are narrow."""
-    case = enclosed.case
-    random = np.random.default_rng(seed)
-    with mpmath.workdps(plain.DIGITS):
-        loss, outputs = plain.forward(case, plain.leaves(case))
-        found: list[tuple[str, Any, Any, Any]] = [
-            ("loss", enclosed.balls("loss")[()], loss, abs(loss) * mpmath.mpf(10) ** -200)
-        ]
-        balls = enclosed.balls("outputs").flat
-        found += [("outputs", *pair, mpmath.mpf(10) ** -200) for pair in zip(balls, outputs.flat, strict=True)]
-        for name in enclosed.names()[2:]:
-            direction = random.choice([-3, -2, -1, 1, 2, 3], size=enclosed.shape(name))
-            value, error = plain.slope(case, name, plain.to_mp(direction))
-            assert error < mpmath.mpf(10) ** -60, f"{name}: the second source is no better than the first"
-            with precision(WORKING_BITS):
-                along = sum(ball * int(v) for ball, v in zip(enclosed.balls(name).flat, direction.flat, strict=True))
-            found.append((name, along, value, error))
-        with precision(WORKING_BITS):
-            for name, ball, value, error in found:
-                assert ball.overlaps(plain.to_ball(value, error)), f"{name} of {case!r}: {ball} misses {value}"
-                assert ball.rad() < 1e-25 * (1 + abs(ball.mid())), f"{name} of {case!r}: {ball} is wide"
+    comparison = compared(enclosed, seed)
+    assert not comparison.unsure, "the second source is no better than the first"
+    assert (comparison.misses, comparison.wide) == ((), ())
 
 
 @given(case=cases(depth=(1, 3), width=(1, 3), batch=(1, 3)), seed=st.integers(0, 2**16))

@@ -1,0 +1,103 @@
+"""Any network in JAX: ``jax.nn``'s functions forward, ``value_and_grad`` backward, compiled as a whole.
+
+JAX is switched to 64 bits while it computes, so that a case of float64 is answered in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradproof.case import Case
+from gradproof.gradients import Gradients
+from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.network import Network
+
+KEPT: Final = 128
+"""Networks whose compiled functions are kept."""
+
+ACTIVATIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "identity": lambda z, _: z,
+    "sigmoid": lambda z, _: jax.nn.sigmoid(z),
+    "tanh": lambda z, _: jnp.tanh(z),
+    "relu": lambda z, _: jax.nn.relu(z),
+    "leaky_relu": jax.nn.leaky_relu,
+    "softplus": lambda z, _: jax.nn.softplus(z),
+    "softmax": lambda z, _: jax.nn.softmax(z),
+}
+
+LOSSES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "half_squared_error": lambda y, t: 0.5 * (y - t) ** 2,
+    "squared_error": lambda y, t: (y - t) ** 2,
+    "binary_cross_entropy": lambda p, t: -(t * jnp.log(p) + (1 - t) * jnp.log1p(-p)),
+    "binary_cross_entropy_with_logits": lambda z, t: -(t * jax.nn.log_sigmoid(z) + (1 - t) * jax.nn.log_sigmoid(-z)),
+    "categorical_cross_entropy": lambda p, t: -t * jnp.log(p),
+    "categorical_cross_entropy_with_logits": lambda z, t: -t * jax.nn.log_softmax(z),
+}
+
+
+def gradients(case: Case) -> Gradients:
+    """Loss, outputs and every gradient of a case."""
+    network = case.network
+    with jax.enable_x64(True):
+        goal = case.targets if network.loss is not None else case.upstream
+        trained = {name: jnp.asarray(case.parameters[name]) for name in network.trainable}
+        held = {name: jnp.asarray(case.parameters[name]) for name in network.frozen}
+        weights = None if case.sample_weights is None else jnp.asarray(case.sample_weights)
+        (loss, outputs), (found, inputs) = _compiled(network)(
+            trained, jnp.asarray(case.inputs), held, jnp.asarray(goal), weights
+        )
+        named = {name: np.asarray(found[name]) for name in network.trainable}
+        return Gradients(named, np.asarray(loss), np.asarray(outputs), np.asarray(inputs))
+
+
+@lru_cache(maxsize=KEPT)
+def _compiled(network: Network) -> Any:
+    def loss_of(trained: Any, x: Any, held: Any, goal: Any, weights: Any) -> Any:
+        return forward(network, {**trained, **held}, x, goal, weights)
+
+    return jax.jit(jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True))
+
+
+def forward(network: Network, leaves: Mapping[str, Any], x: Any, goal: Any, weights: Any) -> tuple[Any, Any]:
+    """Loss and outputs; goal: the case's targets, or its upstream gradient."""
+    penalty = network.penalty
+    outputs = _through(network.layers, x, "", lambda position: leaves[network.parameter_at(position)])
+    loss = _loss(network, outputs, goal, weights)
+    if penalty is not None:
+        strength = penalty.strength / 2 if penalty.half else penalty.strength
+        for name in network.penalised:
+            terms = jnp.abs(leaves[name]) if penalty.kind == "l1" else leaves[name] ** 2
+            loss = loss + strength * terms.sum()
+    return loss, outputs
+
+
+def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable[[str], Any]) -> Any:
+    for number, layer in enumerate(layers):
+        path = f"{prefix}{number}"
+        match layer:
+            case Dense(_, bias):
+                x = x @ parameter(f"{path}.weight")
+                x = x + parameter(f"{path}.bias") if bias else x
+            case Activation(name, slope):
+                x = ACTIVATIONS[name](x, slope)
+            case Residual(body):
+                x = x + _through(body, x, f"{path}.body.", parameter)
+            case Branches(_, merge):
+                ends = [_through(body, x, f"{path}.{step}.", parameter) for step, body in layer.chains()]
+                x = jnp.concatenate(ends, axis=-1) if merge == "concat" else sum(ends[1:], ends[0])
+    return x
+
+
+def _loss(network: Network, outputs: Any, goal: Any, weights: Any) -> Any:
+    if network.loss is None:
+        return (goal * outputs).sum()
+    each = LOSSES[network.loss.name](outputs, goal)
+    if weights is not None:
+        each = each * weights.reshape(-1, *(1 for _ in network.output_shape))
+    return each.sum() / {"sum": 1, "batch_mean": len(outputs), "element_mean": outputs.size}[network.loss.reduction]
