@@ -28,7 +28,8 @@ paid for. They cover the scalings that an implementation applies at other places
 p(1 − p), say). The loss itself is closed with SLACK roundings more for the same reason.
 
 Underflow: an operation whose result is below the smallest normal number may lose it all (XLA flushes), and so may one
-that reads such a number: a leaf or a constant of the program. Overflow: where
+that reads such a number: a leaf or a constant of the program. An exponential of logits is judged so for whatever is
+subtracted from them, 0, the largest of the row or that of the batch. Overflow: where
 a value may exceed the largest finite number nothing is promised (inf). Where n·u ≥ 1 the bound is vacuous (inf).
 """
 
@@ -50,7 +51,7 @@ from gradproof.gradients import LOSS
 from gradproof.layers import Shape
 from refimpl.arithmetic import Values, entrywise
 from refimpl.balls import BallArithmetic, precision
-from refimpl.enclosure import Enclosure, ProgramEnclosure, enclosure, upward
+from refimpl.enclosure import Enclosure, ProgramEnclosure, downward, enclosure, upward
 from refimpl.formats import Format, Precision
 from refimpl.language import (
     Add,
@@ -332,8 +333,22 @@ class RunningBound:
         if (function, order) == ("sqrt", 0):
             moved = np.minimum(moved, np.sqrt(error))  # |√x − √y| ≤ √|x − y|, also where the slope has no bound
         variants = VARIANTS[function, order]
-        lost = np.where(variants.divisor(suprema) > np.log(self.format.largest), derivatives[order], 0.0)
+        gone = variants.divisor(suprema) > np.log(self.format.largest)
+        if function == "exp":
+            gone = gone | self._below_when_shifted(z)
+        lost = np.where(gone, derivatives[order], 0.0)
         return moved + lost + variants.bound(self.format.unit, suprema) + OPERATIONS * self.format.tiny
+
+    def _below_when_shifted(self, z: Node) -> npt.NDArray[np.bool_]:
+        """Where eᶻ is below the normal numbers for logits that another anchor is subtracted from than the program's."""
+        match z:
+            case Node(primitive=Add(), operands=(logits, Node(operands=(Node(primitive=Anchor()),)))):
+                ranges = self._range(logits).reshape(-1)
+                least = np.array([downward(ball.lower()) for ball in ranges]).reshape(z.shape)
+                anchor = max(0.0, *(upward(ball.upper()) for ball in ranges))
+                return np.asarray(least - anchor < np.log(self.format.tiny))
+            case _:
+                return np.zeros(z.shape, dtype=bool)
 
     def _hinged(self, node: Node, below: Fraction, above: Fraction) -> OpenSum:
         (z,) = node.operands

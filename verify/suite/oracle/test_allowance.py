@@ -292,6 +292,18 @@ def test_logits_may_be_shifted_by_the_largest_of_the_batch(loss: Loss | None) ->
         assert within(Case(Network((3,), (Activation("identity"),), loss), {}, z, targets=goal), "inputs", p - goal)
 
 
+def test_exponentials_of_logits_that_are_not_shifted_may_be_below_the_normal_numbers() -> None:
+    z = np.array([[-95.0, -96.0]], dtype=np.float32)
+    got = np.exp(z) / np.exp(z).sum()  # of subnormal numbers, of few digits each
+    case = Case(Network((2,), (Activation("softmax"),)), {}, z, upstream=[[1.0, 2.0]], dtype="float32")
+    assert within(case, "outputs", got)
+    assert not within(case.replace(inputs=z + 64), "outputs", got)  # exactly the same outputs, none of them lost
+    loss = Loss("categorical_cross_entropy_with_logits", "sum")
+    case = Case(Network((2,), (Activation("identity"),), loss), {}, z, targets=[[1.0, 0.0]], dtype="float32")
+    assert within(case, "loss", -np.log(got)[0, 0])
+    assert within(case, "inputs", got - [[1.0, 0.0]])
+
+
 def test_only_sums_are_held_wider() -> None:
     """Eight products with a slope that float16 rounds by nearly u, each rounded to float16 itself."""
     slope = 1 + 10.9 * 2.0**-11
