@@ -80,9 +80,13 @@ class Diagnosis:
     fresh: int
     known: str
     """Where nothing is named: what is known all the same."""
+    told: frozenset[str]
+    """Ids of the failures shown whose answers are numbers, so that they could be compared."""
 
     def causes(self, case: Case) -> tuple[Cause, ...]:
-        """The causes of one failing case, in words."""
+        """The causes of one failing case, in words; none where its answer could not be compared."""
+        if case.id not in self.told:
+            return ()
         if self.explanation is None:
             words = "no known mistake reproduces these numbers on every case"
             if self.open:
@@ -188,19 +192,20 @@ class _Diagnostician:
 
     def run(self) -> Diagnosis:
         remaining: list[Explanation] = []
-        if self.failing:
+        if any(one.wrong for one in self.evidence):
             remaining = self._filter(((candidate,) for candidate in self.candidates), self.evidence)
             remaining = remaining or self._filter(self._pairs(), self.evidence)
         if remaining:
             remaining = self._told_apart(remaining)
         wrong = sum(bool(evidence.wrong) for evidence in self.evidence)
+        told = frozenset(one.case.id for one in self.failing)
         counts = (len(self.evidence) + len(self.fresh), wrong, len(self.fresh))
         if not remaining:
-            return Diagnosis(None, (), (), *counts, self._known())
+            return Diagnosis(None, (), (), *counts, self._known(), told)
         first, *others = remaining
         if not all(self._same(first, other) for other in others):
-            return Diagnosis(None, (), tuple(remaining), *counts, "")
-        return Diagnosis(first, tuple(others), (), *counts, "")
+            return Diagnosis(None, (), tuple(remaining), *counts, "", told)
+        return Diagnosis(first, tuple(others), (), *counts, "", told)
 
     def _filter(
         self, explanations: Iterable[Explanation], evidence: Iterable[_Evidence], part: Part = _everything

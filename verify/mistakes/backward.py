@@ -129,7 +129,7 @@ class Backward:
         delta = self._from_loss()
         inputs = self._chain(forward.laid, delta)
         found = {name: self._total(name) for name in self.network.trainable}
-        inputs = self._play(moves.WholeGradient, "", inputs, of_inputs=True, batch=forward.batch)
+        inputs = self._play(moves.WholeGradient, "", inputs, of_inputs=True, batch=forward.batch, width=forward.width)
         return {LOSS: self._value(), OUTPUTS: forward.outputs, **found, INPUTS: inputs}
 
     def _play(self, kind: type[Any], path: str, right: Node, **given: Any) -> Node:
@@ -298,7 +298,9 @@ class Backward:
                 batch=self.forward.batch,
             )
             found = data + slope
-        return self._play(moves.WholeGradient, path, found, of_inputs=False, batch=self.forward.batch)
+        return self._play(
+            moves.WholeGradient, path, found, of_inputs=False, batch=self.forward.batch, width=self.forward.width
+        )
 
 
 def spread_rows(row: Node, like: Node) -> Node:

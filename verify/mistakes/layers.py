@@ -18,6 +18,7 @@ from verify.mistakes.moves import (
     ThroughBranches,
     ThroughDense,
     ThroughResidual,
+    WholeGradient,
 )
 
 Change = Callable[[ParameterGradient], Node | None]
@@ -35,6 +36,11 @@ def _square(x: Node) -> bool:
 def _transposed(x: Node) -> Node:
     indices = np.arange(math.prod(x.shape)).reshape(x.shape).T
     return take(x, indices, x.shape[::-1])
+
+
+def _whole_transposed(m: WholeGradient) -> Node | None:
+    matrix = not m.of_inputs and len(m.right.shape) == 2 and _square(m.right)
+    return _transposed(m.right) if matrix else None
 
 
 def _sample(x: Node, number: int) -> Node:
@@ -121,6 +127,12 @@ MISTAKES: tuple[Mistake, ...] = (
         "xᵀ δ, with the weight's own order of axes",
         lambda m: _transposed(m.right) if _square(m.right) else None,
         ("weight",),
+    ),
+    Mistake(
+        "whole weight gradient transposed",
+        "the weight's gradient is transposed, the penalty's part with the rest, where the weight is square",
+        "give it in the weight's own order of axes",
+        ((WholeGradient, _whole_transposed),),
     ),
     _gradient(
         "inputs before activation",

@@ -135,6 +135,8 @@ class WholeGradient(Move):
 
     of_inputs: bool
     batch: int
+    width: int
+    """Outputs of one sample."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,7 +130,7 @@ def _factors() -> tuple[Mistake, ...]:
             ((LossGradient, delta), (UpstreamGradient, delta)),
             ((LossValue, _scaled_value(factor)),),
         )
-    for name, words, factor in (*sized[:2],):
+    for name, words, factor in sized:
         found.append(
             Mistake(
                 f"everything x {name}",
@@ -153,7 +153,7 @@ def _scaled_value(factor: Sized) -> Callable[[LossValue], Node]:
 
 
 def _scaled_whole(factor: Sized) -> Callable[[WholeGradient], Node]:
-    return lambda m: scale(m.right, factor(m.batch, 1))
+    return lambda m: scale(m.right, factor(m.batch, m.width))
 
 
 def _weighted(change: Callable[[Node, int], Node]) -> Callable[[LossGradient], Node | None]:

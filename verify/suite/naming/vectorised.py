@@ -101,10 +101,15 @@ class Vectorised:
         return Gradients({k: factor * v for k, v in parameters.items()}, loss, y, factor * inputs)
 
     def factor(self) -> float:
-        for name, number in (("whole sign", -1), ("zero", 0), ("everything x 2", 2), ("everything x 1/2", 0.5)):
-            if self.has(name):
+        for name, number in (("whole sign", -1), ("zero", 0), *self.scales()):
+            if self.has(name if name in ("whole sign", "zero") else f"everything x {name}"):
                 return number
         return 1
+
+    def scales(self) -> list[tuple[str, float]]:
+        n, k = self.n, int(np.prod(self.network.output_shape))
+        plain = [("2", 2), ("1/2", 1 / 2), ("N", n), ("1/N", 1 / n), ("K", k), ("1/K", 1 / k)]
+        return [*plain, ("NK", n * k), ("1/NK", 1 / n / k), ("2/N", 2 / n), ("2/K", 2 / k)]
 
     def has(self, name: str, path: str | None = None, kind: str | None = None) -> bool:
         for fault in self.faults:
@@ -122,10 +127,8 @@ class Vectorised:
     def loss(self, y: Any) -> tuple[Any, Any]:
         case, n, k = self.case, self.n, int(np.prod(self.network.output_shape))
         declared = self.network.loss
-        scales = {"2": 2, "1/2": 1 / 2, "N": n, "1/N": 1 / n, "K": k, "1/K": 1 / k, "NK": n * k, "1/NK": 1 / n / k}
-        scales |= {"2/N": 2 / n, "2/K": 2 / k}
         on_value = on_delta = 1.0
-        for name, number in scales.items():
+        for name, number in self.scales():
             if self.has(f"gradient: data x {name}") or self.has(f"loss and gradient: data x {name}"):
                 on_delta = number
             if self.has(f"loss: data x {name}") or self.has(f"loss and gradient: data x {name}"):
@@ -225,6 +228,8 @@ class Vectorised:
                 on = on or (self.has("penalty on biases") and bias)
                 on = on and not (self.has("penalty not on biases") and bias)
                 g = g + factor * lam * slope if on else g
+            if self.has("whole weight gradient transposed") and g.ndim == 2 and g.shape[0] == g.shape[1]:
+                g = g.T
             if name in self.network.trainable:
                 found[name] = g
         return total, found

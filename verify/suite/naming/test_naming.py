@@ -1,0 +1,227 @@
+"""Planted mistakes are named, and never by a wrong name; what the catalogue does not hold stays unknown.
+
+Three implementations carry them, which share nothing with the catalogue: whole batches in NumPy over trees of layers
+(``vectorised``), loops over lists of floats (``looped``), a scalar engine (``engine``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import engine  # type: ignore[import-not-found,unused-ignore]
+import looped  # type: ignore[import-not-found,unused-ignore]
+import msgspec
+import numpy as np
+import pytest
+import vectorised  # type: ignore[import-not-found,unused-ignore]
+
+import gradproof
+from gradproof import Case, Gradients, Supports
+from refimpl.enclosure import enclosure
+from verify import diagnosis, drawing
+from verify.diagnosis import Diagnosis, Surveyed, diagnose
+from verify.loading import adopt
+from verify.mistakes.backward import Backward
+from verify.mistakes.catalogue import CATALOGUE, candidates
+from verify.mistakes.prediction import Prediction
+from verify.strategies import everything
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # faulty formulas divide by zero now and then
+
+Implementation = Callable[[Case], Any]
+
+TREES = msgspec.structs.replace(everything(), dtypes=("float64",), depth=(1, 3), width=(1, 3), batch=(1, 3))
+LOOPS = Supports(
+    losses=("half_squared_error/batch_mean",),
+    hidden=("sigmoid", "tanh", "relu"),
+    output=("sigmoid", "tanh", "relu"),
+    penalties=("l2/half",),
+)
+NUMBERS = Supports(
+    losses=("squared_error/batch_mean",),
+    hidden=("tanh", "leaky_relu"),
+    output=("tanh", "leaky_relu", "identity"),
+)
+SURVEY, RARE = 50, 400
+"""Cases drawn: at first, and where none of these shows a mistake."""
+
+
+@pytest.fixture(autouse=True)
+def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough to name by, and quick."""
+    monkeypatch.setattr(diagnosis, "FRESH_CASES", 8)
+    monkeypatch.setattr(diagnosis, "WRONG_CASES", 20)
+    monkeypatch.setattr(diagnosis, "RIGHT_CASES", 10)
+
+
+@cache
+def survey(supports: Supports, seed: int = 0, count: int = SURVEY) -> tuple[Case, ...]:
+    found: list[Case] = []
+    drawing.survey(supports, seed, count, found.append)
+    return tuple(found)
+
+
+def quantities(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, Gradients):
+        answer = Gradients(answer["parameters"], answer["loss"], answer["outputs"], answer.get("inputs"))
+    return answer.quantities()
+
+
+def wrong(case: Case, implementation: Implementation, right: Implementation) -> frozenset[str]:
+    """What differs from the same implementation without a fault, by far more than rounding: no need for the judge."""
+    got, exact = quantities(implementation(case)), quantities(right(case))
+    names = [name for name in got if name not in case.network.frozen]
+    return frozenset(name for name in names if not np.allclose(got[name], exact[name], rtol=1e-9, atol=1e-12))
+
+
+def diagnosed(implementation: Implementation, right: Implementation, supports: Supports) -> Diagnosis:
+    target = gradproof.target(**{name: getattr(supports, name) for name in supports.__struct_fields__})(implementation)
+    for count in (SURVEY, RARE):
+        surveyed = [Surveyed(case, wrong(case, implementation, right)) for case in survey(supports, count=count)]
+        failing = [one for one in surveyed if one.wrong and finite(implementation(one.case))]
+        if failing:
+            break
+    assert failing, "no case shows the mistake"
+    failing.sort(key=lambda one: sum(array.size for array in (*one.case.parameters.values(), one.case.inputs)))
+    return diagnose(adopt(target), failing[:1], surveyed, seed=0)
+
+
+def finite(answer: Any) -> bool:
+    return all(np.all(np.isfinite(array)) for array in quantities(answer).values())
+
+
+def shown(found: Diagnosis, supports: Supports) -> Case:
+    """The failing case that was handed over."""
+    return next(case for case in survey(supports) if case.id in found.told)
+
+
+def names(found: Diagnosis) -> list[tuple[str, ...]]:
+    """The mistakes named, and those that nothing tells from them."""
+    if found.explanation is None:
+        return []
+    return [tuple(candidate.mistake.name for candidate in each) for each in (found.explanation, *found.same)]
+
+
+def test_without_a_mistake_the_textbook_pass_is_the_gradient() -> None:
+    for case in survey(everything(), seed=3, count=40):
+        truth = enclosure(case)
+        answer = {name: truth.lower(name) for name in truth.names()}
+        prediction = Prediction(case, answer, right=None)
+        assert prediction.reproduces(()) or truth.met_kinks
+        results = Backward(prediction.forward).results()
+        assert list(results) == list(truth.names())
+        assert {name: node.shape for name, node in results.items()} == {n: truth.shape(n) for n in truth.names()}
+
+
+ELSEWHERE = {*looped.FAULTS, *engine.FAULTS}
+HERE = [m.name for m in CATALOGUE if not m.name.startswith(("loss", "gradient: ")) and m.name not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("fault", HERE)
+def test_each_mistake_is_named_in_numpy(fault: str) -> None:
+    found = diagnosed(vectorised.Vectorised(vectorised.Fault(fault)), vectorised.Vectorised(), TREES)
+    assert (fault,) in names(found)
+
+
+@pytest.mark.parametrize(
+    ("fault", "place", "kind"),
+    [
+        ("derivative at a", "output", None),
+        ("derivative missing", "hidden", "tanh"),
+        ("derivative twice", "every", "softplus"),
+        ("bias zero", "hidden", None),
+        ("weight averaged", "output", None),
+    ],
+)
+def test_places_and_activations_are_told(fault: str, place: str, kind: str | None) -> None:
+    found = diagnosed(vectorised.Vectorised(vectorised.Fault(fault, place, kind)), vectorised.Vectorised(), TREES)
+    assert names(found)[0] == (fault,)
+    assert found.explanation is not None
+    candidate = found.explanation[0]
+    where = {"output": "the output layer", "hidden": "hidden layers"}.get(place, "every layer")
+    assert (candidate.place, candidate.kind) == (where, kind)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "gradient: sum",
+        "loss and gradient: batch_mean",
+        "loss: element_mean",
+        "gradient: squared_error",
+        "gradient: binary_cross_entropy",
+        "loss and gradient: categorical_cross_entropy/sum",
+        "gradient: data x K",
+        "loss and gradient: data x 1/2",
+    ],
+)
+def test_conventions_are_named(fault: str) -> None:
+    found = diagnosed(vectorised.Vectorised(vectorised.Fault(fault)), vectorised.Vectorised(), TREES)
+    assert names(found)[0] == (fault,)
+    assert found.explanation is not None
+    assert found.explanation[0].mistake.convention
+
+
+@pytest.mark.parametrize("fault", looped.FAULTS)
+def test_mistakes_are_named_in_loops(fault: str) -> None:
+    assert (fault,) in names(diagnosed(looped.Looped(fault), looped.Looped(), LOOPS))
+
+
+@pytest.mark.parametrize("fault", engine.FAULTS)
+def test_mistakes_are_named_in_an_engine(fault: str) -> None:
+    assert (fault,) in names(diagnosed(engine.Engine(fault), engine.Engine(), NUMBERS))
+
+
+@pytest.mark.parametrize("fault", engine.OUTSIDE)
+def test_mistakes_of_an_engine_are_unknown(fault: str) -> None:
+    found = diagnosed(engine.Engine(fault), engine.Engine(), NUMBERS)
+    assert found.explanation is None
+    (cause,) = found.causes(shown(found, NUMBERS))
+    assert (cause.kind, cause.name, cause.mend) == ("unknown", None, None)
+
+
+@pytest.mark.parametrize("fault", ["half learnt weight", "cube of derivative"])
+def test_mistakes_outside_the_catalogue_are_unknown(fault: str) -> None:
+    found = diagnosed(vectorised.Vectorised(vectorised.Fault(fault)), vectorised.Vectorised(), TREES)
+    assert found.explanation is None
+
+
+def test_two_mistakes_at_once() -> None:
+    faults = (vectorised.Fault("extra factor a"), vectorised.Fault("bias zero"))
+    found = diagnosed(vectorised.Vectorised(*faults), vectorised.Vectorised(), LOOPS)
+    assert {frozenset(pair) for pair in names(found)} == {frozenset(("extra factor a", "bias zero"))}
+
+
+def test_terms_that_differ_each_get_a_name() -> None:
+    faults = (vectorised.Fault("gradient: data x K"), vectorised.Fault("penalty doubled"))
+    found = diagnosed(vectorised.Vectorised(*faults), vectorised.Vectorised(), LOOPS)
+    assert {frozenset(pair) for pair in names(found)} == {frozenset(("gradient: data x K", "penalty doubled"))}
+
+
+def test_nothing_is_said_of_a_right_answer() -> None:
+    cases = survey(TREES)
+    target = gradproof.target(losses=("half_squared_error/sum",))(vectorised.Vectorised())
+    found = diagnose(adopt(target), [], [Surveyed(case, frozenset()) for case in cases], seed=0)
+    assert found.explanation is None
+
+
+def test_words_name_layer_and_mend() -> None:
+    fault = vectorised.Vectorised(vectorised.Fault("derivative at a", "hidden", "tanh"))
+    found = diagnosed(fault, vectorised.Vectorised(), LOOPS)
+    (cause,) = found.causes(shown(found, LOOPS))
+    assert cause.layer == "layer 0"
+    assert cause.words == (
+        "the derivative of tanh is taken at the activation a, not at the pre-activation z (in hidden layers only)"
+    )
+    assert cause.mend == "pass z to the derivative of tanh, or use its formula in terms of a"
+    assert cause.fresh >= 8
+    assert 0 < cause.wrong < cause.cases
+
+
+def test_names_are_unique_and_the_catalogue_is_large() -> None:
+    found = [mistake.name for mistake in CATALOGUE]
+    assert len(set(found)) == len(found)
+    assert len([m for m in CATALOGUE if not m.convention]) >= 60
+    assert len(candidates(everything())) > len(CATALOGUE)
