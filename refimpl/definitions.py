@@ -113,14 +113,17 @@ def binary_cross_entropy_with_logits(z: Node, t: Node) -> Node:
     """The binary cross-entropy of p = sigmoid(z): softplus(z) − t z, since log p = z − softplus(z).
 
     Frameworks go by ℓ(z) = log p = min(z, 0) − log1p(e⁻|ᶻ|), as (1 − t) z − ℓ(z) or −t ℓ(z) − (1 − t) ℓ(−z), which
-    cancel where softplus(z) − t z does not. With a library within 8u, ℓ is off by 10u · log 2 + u·|ℓ| to first order,
-    |ℓ(±z)| ≤ log 2 + |z|. So the first is off by u·|ℓ|, by 2u·|1 − t|·|z| and by what the softplus here may be off by
-    anyway: by 6 roundings of |z| + |t z| + softplus(z) at most. The second is off by as much, by 4 more roundings of
-    |t|·(log 2 + |z|) and of softplus(z), and by |t| times 2 · 10u · log 2: by 20 roundings of |t| more.
+    cancel where softplus(z) − t z does not. Write s for softplus(z). With a library within 8u, log1p(e⁻|ᶻ|) is off by
+    8u/2 + 8u·log 2 < 10u, and ℓ(z) by u·|ℓ(z)| more, where |ℓ(z)| ≤ |z| + s and |ℓ(−z)| = s. What softplus may be off
+    by here anyway, 10u·(1 + s), pays for 10u once. Then, to first order:
+
+    - (1 − t) z − ℓ(z) is off by u·|ℓ(z)|, 2u·|1 − t|·|z| and the last rounding: 6 roundings of |z| + |t z| + s pay.
+    - −t ℓ(z) − (1 − t) ℓ(−z) is off by 10u·(|t| + |1 − t|) and 3u·|t ℓ(z)| + 4u·|1 − t|·s. One of |ℓ(z)| and s is at
+      most log 2, the other at most log 2 + |z|: the same 6 roundings pay, with 20 + 7·log 2 < 25 of |t| more.
     """
     softplus, product = apply("softplus", z), t * z
     loss = softplus - product
-    return detour(detour(loss, 6, softplus, z, product), 20, t)
+    return detour(detour(loss, 6, softplus, z, product), 25, t)
 
 
 def categorical_cross_entropy(p: Node, t: Node) -> Node:
