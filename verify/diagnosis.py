@@ -44,6 +44,8 @@ MORE_CASES = 360
 """How many more may be drawn to tell apart what remains."""
 FRESH_SECONDS = 5.0
 """How long cases may be drawn for it; a bound for slow targets."""
+LEAST_WRONG = 3
+"""Fewer wrong answers than this may look like a mistake by coincidence: nothing is named by them."""
 PAIRS = 2000
 """How many pairs of mistakes are tried on the first failing case."""
 ALTERNATIVES = 3
@@ -74,7 +76,7 @@ class Diagnosis:
     same: tuple[Explanation, ...]
     """Others that give the same numbers on every case."""
     open: tuple[Explanation, ...]
-    """Where nothing is named: several that reproduce every case and are not the same."""
+    """Where nothing is named: what reproduces every case, and is not all the same or rests on too few wrong ones."""
     cases: int
     wrong: int
     fresh: int
@@ -90,8 +92,10 @@ class Diagnosis:
         if self.explanation is None:
             words = "no known mistake reproduces these numbers on every case"
             if self.open:
-                listed = "; or ".join(_plain(explanation) for explanation in self.open[:ALTERNATIVES])
-                words = f"several known mistakes reproduce these numbers on every case that was drawn: {listed}"
+                listed = "; or ".join(dict.fromkeys(map(_plain, self.open[:ALTERNATIVES])))
+                enough = self.wrong >= LEAST_WRONG
+                why = "several known mistakes reproduce every number" if enough else "too few wrong answers to be sure"
+                words = f"{why}: {listed}"
             return (Cause("unknown", None, None, f"{words}{self.known}", None, (), self.cases, self.wrong, self.fresh),)
         touched = Prediction(case, {}, right=None).touched(self.explanation)
         here = [c for c in self.explanation if any(candidate is c for candidate, _ in touched)] or self.explanation
@@ -100,7 +104,8 @@ class Diagnosis:
     def _cause(self, candidate: Candidate, moves: list[Move], case: Case) -> Cause:
         mistake = candidate.mistake
         same = tuple(dict.fromkeys(_plain(other) for other in self.same if _names(other) != _names(self.explanation)))
-        layers = list(dict.fromkeys(move.place.removeprefix("layer ") for move in moves if move.place))
+        touched = {move.place.removeprefix("layer ") for move in moves}
+        layers = [site.path for site in case.network.sites if site.path in touched]
         where = f"layer{'s' if len(layers) > 1 else ''} {_listed(layers)}" if layers and mistake.local else None
         return Cause(
             kind="convention" if mistake.convention else "mistake",
@@ -203,7 +208,7 @@ class _Diagnostician:
         if not remaining:
             return Diagnosis(None, (), (), *counts, self._known(), told)
         first, *others = remaining
-        if not all(self._same(first, other) for other in others):
+        if wrong < LEAST_WRONG or not all(self._same(first, other) for other in others):
             return Diagnosis(None, (), tuple(remaining), *counts, "", told)
         return Diagnosis(first, tuple(others), (), *counts, "", told)
 

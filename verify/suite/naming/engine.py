@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from gradproof import Case
 
 FAULTS = (
@@ -132,7 +134,7 @@ class Engine:
         biases = [[Value(b) for b in row.tolist()] for row in stack.biases if row is not None]
         rows = [[Value(x) for x in row] for row in case.inputs.tolist()]
         total, outputs = Value(0.0), []
-        for number, (row, targets) in enumerate(zip(rows, case.targets.tolist(), strict=True)):
+        for number, (row, targets) in enumerate(zip(rows, np.asarray(case.targets).tolist(), strict=True)):
             xs = row
             for layer, name in enumerate(stack.activations):
                 zs = []

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from gradproof import Case
 
 FAULTS = (
@@ -53,7 +55,7 @@ class Looped:
         summed_w = [[[0.0] * len(row) for row in w] for w in weights]
         summed_b = [[0.0] * len(b) for b in biases]
         loss, all_outputs = 0.0, []
-        for number, (x, t) in enumerate(zip(case.inputs.tolist(), case.targets.tolist(), strict=True)):
+        for number, (x, t) in enumerate(zip(case.inputs.tolist(), np.asarray(case.targets).tolist(), strict=True)):
             zs, ys = [], [x]
             for w, b, name in zip(weights, biases, names, strict=True):
                 z = [b[j] + sum(ys[-1][i] * w[i][j] for i in range(len(w))) for j in range(len(b))]

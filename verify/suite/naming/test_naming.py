@@ -66,7 +66,7 @@ def survey(supports: Supports, seed: int = 0, count: int = SURVEY) -> tuple[Case
 def quantities(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, Gradients):
         answer = Gradients(answer["parameters"], answer["loss"], answer["outputs"], answer.get("inputs"))
-    return answer.quantities()
+    return dict(answer.quantities())
 
 
 def wrong(case: Case, implementation: Implementation, right: Implementation) -> frozenset[str]:
@@ -81,7 +81,7 @@ def diagnosed(implementation: Implementation, right: Implementation, supports: S
     for count in (SURVEY, RARE):
         surveyed = [Surveyed(case, wrong(case, implementation, right)) for case in survey(supports, count=count)]
         failing = [one for one in surveyed if one.wrong and finite(implementation(one.case))]
-        if failing:
+        if len(failing) >= diagnosis.LEAST_WRONG:
             break
     assert failing, "no case shows the mistake"
     failing.sort(key=lambda one: sum(array.size for array in (*one.case.parameters.values(), one.case.inputs)))
@@ -94,7 +94,7 @@ def finite(answer: Any) -> bool:
 
 def shown(found: Diagnosis, supports: Supports) -> Case:
     """The failing case that was handed over."""
-    return next(case for case in survey(supports) if case.id in found.told)
+    return next(case for case in survey(supports, count=SURVEY) if case.id in found.told)
 
 
 def names(found: Diagnosis) -> list[tuple[str, ...]]:
@@ -225,3 +225,11 @@ def test_names_are_unique_and_the_catalogue_is_large() -> None:
     assert len(set(found)) == len(found)
     assert len([m for m in CATALOGUE if not m.convention]) >= 60
     assert len(candidates(everything())) > len(CATALOGUE)
+
+
+def test_too_few_wrong_answers_name_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "LEAST_WRONG", 1000)
+    found = diagnosed(looped.Looped("bias zero"), looped.Looped(), LOOPS)
+    assert found.explanation is None
+    (cause,) = found.causes(shown(found, LOOPS))
+    assert cause.words == "too few wrong answers to be sure: the bias's gradient is 0"

@@ -31,7 +31,7 @@ def softmax(z: Any) -> Any:
 
 
 def f(name: str, z: Any, slope: Any = None) -> Any:
-    return {
+    formulas: dict[str, Any] = {
         "identity": lambda: z,
         "sigmoid": lambda: sigmoid(z),
         "tanh": lambda: np.tanh(z),
@@ -39,18 +39,20 @@ def f(name: str, z: Any, slope: Any = None) -> Any:
         "leaky_relu": lambda: np.where(z > 0, z, slope * z),
         "softplus": lambda: np.logaddexp(0, z),
         "softmax": lambda: softmax(z),
-    }[name]()
+    }
+    return formulas[name]()
 
 
 def df(name: str, z: Any, slope: Any = None) -> Any:
-    return {
+    slopes: dict[str, Any] = {
         "identity": lambda: np.ones_like(z),
         "sigmoid": lambda: sigmoid(z) * (1 - sigmoid(z)),
         "tanh": lambda: 1 / np.cosh(z) ** 2,
         "relu": lambda: 1.0 * (z > 0),
         "leaky_relu": lambda: np.where(z > 0, 1.0, slope),
         "softplus": lambda: sigmoid(z),
-    }[name]()
+    }
+    return slopes[name]()
 
 
 def back(name: str, z: Any, delta: Any, slope: Any = None) -> Any:
@@ -136,8 +138,8 @@ class Vectorised:
         if self.has("data sign"):
             on_delta = -on_delta
         if declared is None:
-            return (case.upstream * y).sum() * on_value, case.upstream * on_delta
-        t = case.targets
+            return (np.asarray(case.upstream) * y).sum() * on_value, np.asarray(case.upstream) * on_delta
+        t: Any = case.targets
         ends = self.network.layers[-1].name if isinstance(self.network.layers[-1], Activation) else ""
 
         def under(forms: tuple[str, ...]) -> tuple[str, str]:
@@ -378,7 +380,7 @@ class Vectorised:
             if has("slopes swapped") and name in ("relu", "leaky_relu"):
                 return d * np.where(z < 0, 1, slope or 0)
             if has("slope negated") and name == "leaky_relu":
-                return d * np.where(z > 0, 1, -slope)
+                return d * np.where(z > 0, 1, -(slope or 0))
             if has("cube of derivative"):
                 return right * df(name, z, slope) ** 2 if name != "softmax" else right
             return right
