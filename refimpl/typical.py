@@ -1,18 +1,18 @@
 """What careful implementations do lose on a case, by sampling: far less than they may, with a stated confidence.
 
-The rigorous bound adds up every rounding at its worst; real roundings have either sign and mostly cancel. Here the
-errors of SAMPLES runs are simulated, with a random sign on each rounding: every sum of n products of magnitudes T in
-all is off by ±√n·u·T (the size that probabilistic analysis gives a sum in any order: Higham and Mary, *A new approach
-to probabilistic rounding error analysis*, SIAM J. Sci. Comput. 41, 2019), every elementwise function by ± the usual
-error of its formulas (``refimpl.variants``), each result may also lose what is below the smallest normal number, and
-errors pass on to first order, with exact coefficients from the enclosure, and are rounded with what they are in. An
-entry's error is then Σ cᵢ·(±1) with fixed cᵢ, and by Hoeffding's inequality it exceeds λσ, σ² = Σ cᵢ², with probability
-at most 2·exp(−λ²/2).
+The rigorous bound adds up every rounding at its worst; real roundings have either sign and mostly cancel. The model:
+each rounding is off by cᵢ·δᵢ with independent δᵢ of mean 0 in [−1, 1]. Every sum of n products of magnitudes T in all
+has c = √n·u·T (the size that probabilistic analysis gives a sum in any order: Higham and Mary, *A new approach to
+probabilistic rounding error analysis*, SIAM J. Sci. Comput. 41, 2019), every elementwise function the usual error of
+its formulas (``refimpl.variants``), each result may also lose what is below the smallest normal number, and errors
+pass on to first order, with exact coefficients from the enclosure, and are rounded with what they are in. By
+Hoeffding's inequality an entry's error then exceeds λσ, σ² = Σ cᵢ², with probability at most 2·exp(−λ²/2).
 
-σ is estimated by the root mean square s of the samples, which is too small by a factor √q with probability at most
+To estimate σ, the errors of SAMPLES runs are simulated with standard normal numbers for the δᵢ, so that an entry's
+errors are normal with variance σ². Their root mean square s is too small by a factor √q with probability at most
 (q·e^{1−q})^{SAMPLES/2} (Chernoff's bound for χ²). So with λ and q chosen to make both at most RISK/(2·ENTRIES), any of
 ENTRIES entries of a whole run exceeds (λ/√q)·s with probability at most RISK, as far as roundings behave like
-independent signs: the model's assumption, and the reason why an error beyond it is called inaccurate, never wrong.
+independent numbers: the model's assumption, and the reason why an error beyond it is called inaccurate, never wrong.
 """
 
 from __future__ import annotations
@@ -116,15 +116,13 @@ class _Simulation:
         return self._exact[id(node)]
 
     def rounding(self, magnitude: Floats, passed: Floats | None = None) -> Floats:
-        """±(unit · magnitude, and what of it may underflow) for each entry and sample.
+        """A normal number times (unit · magnitude, and what of it may underflow) for each entry and sample.
 
         passed: errors by sample that the number that is rounded has already, and that may exceed what it should be.
         """
         whole = magnitude if passed is None else magnitude + np.abs(passed)
         lost = self.target.unit * whole + np.minimum(whole, self.target.tiny)
-        count = SAMPLES * magnitude.size
-        bits = np.unpackbits(self.rng.integers(0, 256, size=-(-count // 8), dtype=np.uint8), count=count)
-        return np.where(bits.reshape(SAMPLES, *magnitude.shape), lost, -lost)
+        return np.asarray(self.rng.standard_normal((SAMPLES, *magnitude.shape)) * lost)
 
     def error(self, node: Node, errors: list[Floats]) -> Floats:
         """What passes on from the operands' errors, and what this node's own roundings add."""
