@@ -51,9 +51,9 @@ SURVEY, RARE = 50, 400
 @pytest.fixture(autouse=True)
 def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough to name by, and quick."""
-    monkeypatch.setattr(diagnosis, "FRESH_CASES", 8)
-    monkeypatch.setattr(diagnosis, "WRONG_CASES", 20)
-    monkeypatch.setattr(diagnosis, "RIGHT_CASES", 10)
+    monkeypatch.setattr(diagnosis, "FRESH_CASES", 6)
+    monkeypatch.setattr(diagnosis, "WRONG_CASES", 12)
+    monkeypatch.setattr(diagnosis, "RIGHT_CASES", 8)
 
 
 @cache
@@ -94,7 +94,8 @@ def finite(answer: Any) -> bool:
 
 def shown(found: Diagnosis, supports: Supports) -> Case:
     """The failing case that was handed over."""
-    return next(case for case in survey(supports, count=SURVEY) if case.id in found.told)
+    drawn = (case for count in (SURVEY, RARE) for case in survey(supports, count=count))
+    return next(case for case in drawn if case.id in found.told)
 
 
 def names(found: Diagnosis) -> list[tuple[str, ...]]:
@@ -116,7 +117,10 @@ def test_without_a_mistake_the_textbook_pass_is_the_gradient() -> None:
 
 
 ELSEWHERE = {*looped.FAULTS, *engine.FAULTS}
-HERE = [m.name for m in CATALOGUE if not m.name.startswith(("loss", "gradient: ")) and m.name not in ELSEWHERE]
+FACTORS = ("everything x 2/", "everything x N", "everything x K", "everything x 1/K")
+"""The same mistake by another factor."""
+ASIDE = ("loss", "gradient: ", *FACTORS)
+HERE = [m.name for m in CATALOGUE if not m.name.startswith(ASIDE) and m.name not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("fault", HERE)
@@ -208,15 +212,13 @@ def test_nothing_is_said_of_a_right_answer() -> None:
 
 
 def test_words_name_layer_and_mend() -> None:
-    fault = vectorised.Vectorised(vectorised.Fault("derivative at a", "hidden", "tanh"))
+    fault = vectorised.Vectorised(vectorised.Fault("derivative at a", "every", "tanh"))
     found = diagnosed(fault, vectorised.Vectorised(), LOOPS)
     (cause,) = found.causes(shown(found, LOOPS))
     assert cause.layer == "layer 0"
-    assert cause.words == (
-        "the derivative of tanh is taken at the activation a, not at the pre-activation z (in hidden layers only)"
-    )
+    assert cause.words == "the derivative of tanh is taken at the activation a, not at the pre-activation z"
     assert cause.mend == "pass z to the derivative of tanh, or use its formula in terms of a"
-    assert cause.fresh >= 8
+    assert cause.fresh >= 6
     assert 0 < cause.wrong < cause.cases
 
 
