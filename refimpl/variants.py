@@ -30,7 +30,7 @@ exact value:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -40,7 +40,7 @@ import numpy.typing as npt
 from gradproof.case import Case
 from gradproof.vocabulary import Dtype
 from refimpl.arithmetic import FloatArithmetic, Values, evaluate
-from refimpl.language import Anchor, Apply, Node, ordered
+from refimpl.language import Anchor, Apply, Multiply, Node, ordered
 from refimpl.program import Program, leaf_values, program_of
 
 Bound = npt.NDArray[np.float64]
@@ -71,13 +71,15 @@ class Variants:
     formulas: in words → the formula on a NumPy array, at its dtype. factor: the bound's factor of u, per entry.
     usual: the same for the error that a formula chosen with care makes, a library within a unit in the last place.
     divisor: the natural logarithm of the largest number that a formula divides by, where the quotient matters: once it
-    overflows, the quotient is 0.
+    overflows, the quotient is 0. numerators: of formulas that are quotients, in words, where implementations multiply
+    by the numerator first; the product may overflow where the quotient does not.
     """
 
     formulas: Mapping[str, Formula]
     factor: Callable[[Suprema], Bound]
     usual: Callable[[Suprema], Bound]
     divisor: Callable[[Suprema], Bound] = lambda s: np.zeros(np.shape(s.value))
+    numerators: Mapping[str, Formula] = field(default_factory=dict)
 
     def bound(self, u: float, suprema: Suprema) -> Bound:
         """The absolute error that any of the formulas can make at unit roundoff u, underflow aside."""
@@ -149,6 +151,7 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
             {**_SIGMOID, "exp(z - softplus(z))": lambda z: np.exp(z - _softplus(z))},
             lambda s: (2 * _C + 2 + (_C + 3) * (1 + s.function + s.argument)) * s.value,
             lambda s: (4 + s.argument) * s.value,
+            numerators=MappingProxyType({"exp(z)/(1 + exp(z))": np.exp}),  # PyTorch: δ·eᶻ, then the quotient
         ),
         ("exp", 0): Variants({"exp(z)": np.exp}, _relative(_C), _relative(2)),
         ("exp", 1): Variants({"exp(z)": np.exp}, _relative(_C), _relative(2)),
@@ -201,7 +204,7 @@ def overflows(program: Program, dtype: np.dtype[Any], leaves: Mapping[str, Value
             values[id(node)] = evaluate(node, naive, operands, leaves)
             if not all(np.all(np.isfinite(operand)) for operand in operands):
                 continue
-            for formula, result in _results(node, operands, values[id(node)]):
+            for formula, result in (*_results(node, operands, values[id(node)]), *_multiplied_first(node, values)):
                 if not np.all(np.isfinite(result)):
                     found[f"{_place(node, places) or elsewhere}: {formula} is not finite in {naive.dtype}"] = None
     return tuple(found)
@@ -216,10 +219,29 @@ def _results(node: Node, operands: tuple[Values, ...], value: Values) -> Iterato
             yield type(primitive).__name__.lower(), value
 
 
+def _multiplied_first(node: Node, values: Mapping[int, Values]) -> Iterator[tuple[str, Values]]:
+    """The numerators of a derivative that is a quotient, times what the quotient is multiplied by."""
+    if not isinstance(node.primitive, Multiply):
+        return
+    for derivative, other in (node.operands, node.operands[::-1]):
+        match derivative.primitive:
+            case Apply(function, order) if derivative is not other:
+                for words, numerator in VARIANTS[function, order].numerators.items():
+                    product = values[id(other)] * numerator(values[id(derivative.operands[0])])
+                    yield f"{function}{'′' * order} as {words}, multiplied first,", product
+
+
 def _place(node: Node, places: Mapping[int, str]) -> str | None:
-    """The layer that a node belongs to; a derivative without a note of its own belongs to its argument's place."""
+    """The layer that a node belongs to; without a note of its own, a derivative belongs to its argument's place, and a
+    product with a derivative to the derivative's.
+    """
     own = places.get(id(node))
-    return own or (places.get(id(node.operands[0])) if isinstance(node.primitive, Apply) else None)
+    if own is None and isinstance(node.primitive, Apply):
+        return places.get(id(node.operands[0]))
+    if own is None and isinstance(node.primitive, Multiply):
+        of_derivatives = (_place(operand, places) for operand in node.operands if isinstance(operand.primitive, Apply))
+        return next((place for place in of_derivatives if place), None)
+    return own
 
 
 def _places(order: Sequence[Node]) -> dict[int, str]:

@@ -111,8 +111,7 @@ def conventions(progress: Progress) -> Figure:
         "answers",
         at_most=0,
         provided=wrong > 0 and all(told(met[name]) for name in right),
-        note=f"of {CASES * len(right):,}; {'; '.join(said)}; one that takes 2: wrong in {wrong} of {CASES} cases, "
-        "and in the others its kinks meet gradients that vanish",
+        note=f"of {CASES * len(right):,}; {'; '.join(said)}; one that takes 2: wrong in {wrong} of {CASES} cases",
     )
 
 

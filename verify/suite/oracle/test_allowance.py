@@ -334,3 +334,14 @@ def test_overflowing_names_the_layer_the_formula_and_the_dtype() -> None:
     assert "float32" in words
     assert overflowing(softmax_case(100, "float32"), "float64") == ()
     assert overflowing(softmax_case(20, "float32")) == ()
+
+
+def test_a_derivative_whose_numerator_is_multiplied_first_may_overflow() -> None:
+    """δ·eᶻ/(1 + eᶻ) is δ for z = 40, but δ·eᶻ is beyond float32 from δ = 1.5e21 on."""
+    network = Network((1,), (Dense(1, bias=False), Activation("softplus")))
+    large, small = (
+        Case(network, {"0.weight": [[40.0]]}, [[1.0]], upstream=[[d]], dtype="float32") for d in (1e22, 1e20)
+    )
+    (words,) = overflowing(large)
+    assert words.startswith("derivative of layer 1: softplus: softplus′ as exp(z)/(1 + exp(z)), multiplied first")
+    assert overflowing(small) == ()
