@@ -31,8 +31,10 @@ from refimpl.enclosure import Enclosure
 from verify.judge import Judgement, Oracle, certified, examine
 
 SIZES: Final = Sizes()
+TURN: Final = SIZES.depth * len(DTYPES) * len(SIZES.manners)
+"""Cases until every depth, dtype and manner had its turn with every other."""
 COMPILED_SHARE: Final = 4
-"""One case in so many has its network from a few, and goes to the implementations that compile each network too."""
+"""One turn in so many has its network from a few, and goes to the implementations that compile each network too."""
 COMPILED_NETWORKS: Final = 48
 KEPT: Final = 20
 """Accusations that are kept in words."""
@@ -106,9 +108,11 @@ def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 def campaign_case(seed: int, number: int) -> tuple[Case, bool]:
     """The case of this number, and whether it goes to those that compile too."""
-    compiled = number // SIZES.depth % COMPILED_SHARE == COMPILED_SHARE - 1
-    # Of the same depth and place in the turns of dtypes, so that each dtype has networks of every depth.
-    network = number % (COMPILED_NETWORKS * 2) if compiled else None
+    turn, place = divmod(number, TURN)
+    compiled = turn % COMPILED_SHARE == COMPILED_SHARE - 1
+    # Of the same depth; whole turns are compiled, so that each network comes in every dtype and manner.
+    each = COMPILED_NETWORKS // SIZES.depth
+    network = place % SIZES.depth + SIZES.depth * (turn // COMPILED_SHARE % each) if compiled else None
     return drawn(seed, number, SIZES, network), compiled
 
 

@@ -40,6 +40,15 @@ def test_another_cases_network_comes_with_numbers_of_its_own() -> None:
     assert not np.array_equal(one.inputs, other.inputs)
 
 
+def test_what_compiles_is_asked_about_every_dtype_manner_and_depth_but_about_few_networks() -> None:
+    numbers = range(accusations.TURN * accusations.COMPILED_SHARE * 4)
+    asked = [case for case, compiled in (accusations.campaign_case(0, number) for number in numbers) if compiled]
+    assert len(asked) == len(numbers) / accusations.COMPILED_SHARE
+    assert len({(case.dtype, case.tags) for case in asked}) == len(DTYPES) * len(MANNERS)
+    assert len({case.network for case in asked}) <= accusations.COMPILED_NETWORKS
+    assert asked[0].network == drawn(0, 0, accusations.SIZES).network
+
+
 @pytest.mark.parametrize("name", installed())
 def test_implementations_answer_everything_at_the_cases_dtype(name: str) -> None:
     for number in (1, 13):
