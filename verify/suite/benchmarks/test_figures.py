@@ -103,7 +103,6 @@ def test_a_peer_with_a_wrong_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
     times = timing.time_task(task("5-8-6-3.float64"))
     assert times.refused == {"numpy": "planted"}
     assert set(times.microseconds) == {"fastimpl"}
-    assert 0 < times.microseconds["fastimpl"] < 1e5
 
 
 def test_the_readme_quotes_the_published_records() -> None:
