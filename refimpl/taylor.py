@@ -200,10 +200,6 @@ def _along_random_directions(enclosed: Enclosure, seed: int, directions: int) ->
             yield f"along a random direction: {slope} by Taylor arithmetic, {projected} by the reverse pass"
 
 
-def _leaves(enclosed: Enclosure) -> dict[str, Values]:
-    return {name: exact_balls(array) for name, array in leaf_values(enclosed.case).items()}
-
-
 def witness(enclosed: Enclosure, entries: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
     """The second route's word on an enclosure that a verdict rests on: where it disagrees, in words.
 
@@ -214,7 +210,7 @@ def witness(enclosed: Enclosure, entries: Mapping[str, tuple[int, ...]]) -> tupl
     for name, index in entries.items():
         if name == LOSS:
             with precision(enclosed.working_bits):
-                (value,) = run((program_of(enclosed.case).results[LOSS],), TaylorArithmetic(), _leaves(enclosed))
+                (value,) = run((enclosed.computation.results[LOSS],), TaylorArithmetic(), enclosed.given.leaves())
             if not constant_term(value[()]).overlaps(enclosed.balls(LOSS)[()]):
                 found.append(f"the loss is {constant_term(value[()])} by Taylor arithmetic")
         elif name in enclosed.case.network.trainable or name == INPUTS:

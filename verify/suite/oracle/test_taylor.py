@@ -17,7 +17,7 @@ from gradproof.loss import Loss
 from gradproof.network import Network, dense_chain
 from refimpl.balls import precision
 from refimpl.enclosure import enclosure
-from refimpl.taylor import COORDINATES, conflicts, projection, slope_along
+from refimpl.taylor import COORDINATES, conflicts, projection, slope_along, witness
 from verify.strategies import cases
 
 
@@ -69,3 +69,15 @@ def test_a_direction_of_another_name_or_shape_is_refused() -> None:
         slope_along(case, {"weight": np.ones(3)})
     with pytest.raises(ArgumentError, match=r"shape \(12,\)"):
         slope_along(case, {"0.bias": np.ones(3)})
+
+
+def test_the_witness_speaks_against_a_loss_and_an_entry_that_are_wrong_and_for_right_ones() -> None:
+    case = large()
+    enclosed = enclosure(case)
+    assert witness(enclosed, {"loss": (), "0.weight": (0, 0)}) == ()
+    for name, index in (("loss", ()), ("0.bias", (1,))):
+        balls = enclosed.balls(name).copy()
+        with precision(enclosed.working_bits):
+            balls[index] = balls[index] * (1 + arb(10) ** -30)
+        wrong = replace(enclosed, values={**enclosed.values, id(enclosed.computation.results[name]): balls})
+        assert any(name in words for words in witness(wrong, {name: index}))
