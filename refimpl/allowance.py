@@ -275,7 +275,7 @@ class RunningBound:
                 return self._known(node, self._stepped(node, below, above))
             case Minimum():
                 return self._known(node, self._least(node))
-            case Detour(roundings):
+            case Detour(roundings, _):
                 # The products of which x is a sum are as they were; what else was rounded is in them already.
                 sizes = sum(self.magnitude(operand) + self.closed(operand) for operand in node.operands[1:])
                 spent = self.format.roundings(roundings) * sizes + roundings * self.format.tiny

@@ -120,8 +120,13 @@ def binary_cross_entropy_with_logits(z: Node, t: Node) -> Node:
     - (1 − t) z − ℓ(z) is off by u·|ℓ(z)|, 2u·|1 − t|·|z| and the last rounding: 6 roundings of |z| + |t z| + s pay.
     - −t ℓ(z) − (1 − t) ℓ(−z) is off by 10u·(|t| + |1 − t|) and 3u·|t ℓ(z)| + 4u·|1 − t|·s. One of |ℓ(z)| and s is at
       most log 2, the other at most log 2 + |z|: the same 6 roundings pay, with 20 + 7·log 2 < 25 of |t| more.
+
+    Backward the latter gives (1 − t)·softplus′(z) − t·softplus′(−z), each within its bound in ``refimpl.variants``,
+    which is at most (18 + 11·(1 + log 2 + 2|z|))·u < (37 + 22·|z|)·u for either sign. What the program's softplus′(z)
+    has there pays for 1 of |1 − t| ≤ 1 + |t|; so (74 + 44·|z|)·u of |t| more pay for all.
     """
-    softplus, product = apply("softplus", z), t * z
+    far = detour(detour(z, 0, ones(z.shape), returning=74), 0, z, returning=44)
+    softplus, product = apply("softplus", z), t * far
     loss = softplus - product
     return detour(detour(loss, 6, softplus, z, product), 25, t)
 

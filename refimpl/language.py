@@ -154,10 +154,12 @@ class Detour(Primitive):
     """The first operand itself, which implementations reach by longer ways too.
 
     On such a way they spend ``roundings`` more roundings, each of a number that is entry by entry no larger than the
-    magnitudes of the other operands together. Of consequence for ``refimpl.allowance`` alone.
+    magnitudes of the other operands together; and ``returning`` more on the way back, each of a number no larger than
+    the gradient times those magnitudes. Of consequence for ``refimpl.allowance`` alone.
     """
 
     roundings: int
+    returning: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,11 +295,14 @@ def maximum(x: Node, y: Node) -> Node:
     return scale(minimum(scale(x, Fraction(-1)), scale(y, Fraction(-1))), Fraction(-1))
 
 
-def detour(x: Node, roundings: int, *magnitudes: Node) -> Node:
-    """X itself; on other ways to it come so many more roundings of numbers as large as ``magnitudes`` together."""
+def detour(x: Node, roundings: int, *magnitudes: Node, returning: int = 0) -> Node:
+    """X itself; on other ways to it come so many more roundings of numbers as large as ``magnitudes`` together.
+
+    On the way back, ``returning`` more of numbers as large as the gradient times ``magnitudes``.
+    """
     for node in magnitudes:
         _same_shape("detour", x, node)
-    return Node(Detour(roundings), (x, *magnitudes), x.shape, x.note)
+    return Node(Detour(roundings, returning), (x, *magnitudes), x.shape, x.note)
 
 
 def anchor(x: Node) -> Node:
@@ -349,8 +354,9 @@ def adjoints(node: Node, delta: Node) -> tuple[Node | None, ...]:
             difference = operands[1] - operands[0]
             first = Node(Step(Fraction(0), Fraction(1)), (difference,), node.shape, f"derivative of {node.note}")
             return delta * first, delta * (ones(node.shape) - first)
-        case Detour():
-            return (delta, *(None for _ in operands[1:]))
+        case Detour(_, returning):
+            back = detour(delta, returning, *(delta * size for size in operands[1:])) if returning else delta
+            return (back, *(None for _ in operands[1:]))
         case Anchor():
             return (None,)
         case _:

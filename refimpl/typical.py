@@ -176,7 +176,7 @@ class _Simulation:
             case Minimum():
                 x, y = (self.exact(operand) for operand in node.operands)
                 return np.where(x <= y, errors[0], errors[1])
-            case Detour(roundings):
+            case Detour(roundings, _):
                 sizes = sum((np.abs(self.exact(operand)) for operand in node.operands[1:]), np.zeros(node.shape))
                 return errors[0] + self.rounding(math.sqrt(roundings) * sizes)
             case primitive:

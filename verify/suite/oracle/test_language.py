@@ -328,6 +328,17 @@ def test_a_detour_is_its_first_operand() -> None:
     assert run([node], RATIONALS, leaves)[0].tolist() == [2]
 
 
+def test_a_detour_on_the_way_back_passes_the_gradient_on_with_its_size_times_the_magnitudes() -> None:
+    size, delta = leaf("y", (1,)), leaf("v", (1,))
+    back, none = adjoints(language.detour(leaf("x", (1,)), 0, size, returning=5), delta)
+    assert none is None
+    assert back is not None
+    assert back.primitive == Detour(5)
+    leaves = {"v": as_objects([Fraction(3)], (1,)), "y": as_objects([Fraction(-7)], (1,))}
+    assert [value.tolist() for value in run(back.operands, RATIONALS, leaves)] == [[3], [-21]]
+    assert run([back], RATIONALS, leaves)[0].tolist() == [3]
+
+
 @pytest.mark.parametrize("order", range(3))
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_an_elementwise_function_s_slope_is_sympy_s_derivative(function: str, order: int) -> None:

@@ -117,6 +117,35 @@ def test_the_cross_entropy_of_logits_by_every_usual_formula(words: str, dtype: D
                 assert off <= allowed.typical["loss"] <= allowed.rigorous["loss"], (z, t)
 
 
+def log_sigmoid_slope(z: Any) -> Any:
+    """1 − sigmoid(z) as JAX differentiates −softplus(−z): by an exponential whose argument loses what −z + ℓ(z) has."""
+    return np.exp(-z + log_sigmoid(z))
+
+
+@pytest.mark.parametrize(("dtype", "far", "roundings"), [("float64", -33.3, 30), ("float32", -14.6, 7)])
+def test_the_gradient_of_cross_entropy_by_log_sigmoid_is_allowed_what_it_loses(
+    dtype: Dtype, far: float, roundings: int
+) -> None:
+    """It loses most where e⁻|ᶻ| is just less than half the spacing of floats at z, and log_sigmoid(z) rounds to z."""
+    network = Network((1,), (Dense(1, bias=False),), Loss("binary_cross_entropy_with_logits", "sum", "free"))
+    rng = np.random.default_rng(0)
+
+    def off(z: Any, t: Any) -> float:
+        case = Case(network, {"0.weight": [[1.0]]}, [[z]], targets=[[t]], dtype=dtype)
+        got = (1 - t) * log_sigmoid_slope(-z) - t * log_sigmoid_slope(z)
+        assert got.dtype == np.dtype(dtype)
+        distance = enclosure(case).distance("inputs", [[got]])
+        assert distance <= allowance(case).rigorous["inputs"], (z, t)
+        return float(distance[0, 0])
+
+    number = np.dtype(dtype).type
+    for span in (1.0, 10.0, 35.0, 80.0):
+        for t in (0.0, 1.0, 0.3, -1.7, 40.0):
+            for z in rng.uniform(-span, span, 8):
+                off(number(z), number(t))
+    assert off(number(far), number(1)) > roundings * np.finfo(dtype).eps / 2  # far more than a sigmoid would lose
+
+
 def test_depth_inflates_the_rigorous_bound_and_hardly_the_typical_one() -> None:
     depth, width = 12, 8
     rng = np.random.default_rng(1)
