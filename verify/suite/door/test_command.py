@@ -303,8 +303,8 @@ def test_a_report_is_made_of_what_was_kept(folder: Folder) -> None:
 
 
 def test_long_runs_say_how_far_they_are_where_nobody_watches(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(cli, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "LINE_SECONDS", 0.0)
     lines = check(folder.target("slow", "raise OSError"), "--format", "json").stderr.splitlines()
     assert "gradproof: checking, 7 of 12 cases, 7 crashed" in lines
     assert lines[-1].startswith("gradproof: shrinking, 1 of 1 failures")

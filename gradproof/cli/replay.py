@@ -1,0 +1,58 @@
+"""``gradproof replay``: one kept case again."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gradproof import __version__
+from gradproof.cli.streams import stdout_kept, terminal, until_closed
+from gradproof.verdict import EXIT_CODES
+
+
+@click.command("replay")
+@click.argument("case_id", metavar="ID")
+@click.argument("target", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["term", "json"]),
+    default="term",
+    show_default=True,
+    help="What is printed: a screen to read, or the verdict as JSON and nothing else.",
+)
+def command(case_id: str, target: str | None, form: str) -> None:
+    """Call the target again on one failing case that a check has kept.
+
+    ID is the case's id, of which the first digits suffice, or a file from .gradproof/cases/. Run it from the folder
+    that the check ran in. TARGET calls another target on the same case. Exit codes are those of check.
+    """
+    from gradproof.case import Case
+    from gradproof.record import encode
+    from verify.keeping import find
+
+    kept = find(case_id)
+    case, text = Case.from_data(kept.case), target or kept.target
+    with stdout_kept():
+        from verify.campaign import assess
+        from verify.loading import load
+
+        assessment = assess(load(text), case)
+    verdict = assessment.verdict
+    if kept.gradproof != __version__:
+        click.echo(f"gradproof: this case was kept by version {kept.gradproof}, this is {__version__}", err=True)
+    with until_closed():
+        if form == "json":
+            click.echo(encode(verdict), nl=False)
+        else:
+            from rich.text import Text
+
+            from reports.terminal import render_case
+            from reports.text import line
+
+            screen = terminal()
+            screen.print(Text(f"\n  {line(text)}: {verdict.verdict}", style="bold"))
+            kept_causes = kept.causes if text == kept.target and verdict.verdict is kept.verdict else ()
+            render_case(case, verdict.findings, screen, causes=kept_causes)
+    sys.exit(EXIT_CODES[verdict.verdict])
