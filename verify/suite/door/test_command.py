@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from gradproof import __version__, cli
+from gradproof.cli import watching
 from gradproof.case import Case
 from gradproof.record import CaseRecord, CheckRecord, decode
 from gradproof.verdict import CaseVerdict
@@ -138,7 +139,7 @@ def test_bad_usage_is_one_message_and_exit_code_2(folder: Folder, arguments: lis
     result = run(*arguments)
     assert result.exit_code == 2
     assert all(word in result.stderr for word in words), result.stderr
-    assert "cli.py" not in result.stderr
+    assert "gradproof/cli" not in result.stderr
     assert result.stdout == ""
     assert not Path(".gradproof").exists()
 
