@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from gradproof import __version__, cli
-from gradproof.cli import watching
 from gradproof.case import Case
+from gradproof.cli import watching
 from gradproof.record import CaseRecord, CheckRecord, decode
 from gradproof.verdict import CaseVerdict
 from verify import campaign, judge
