@@ -24,7 +24,7 @@ ID_LENGTH = 12
 """Hex digits of an id: 48 bits, so that a million cases collide with probability 2e-3 at most."""
 
 
-class CaseData(msgspec.Struct, frozen=True):
+class CaseData(msgspec.Struct, frozen=True, tag_field="kind", tag="network"):
     """A case as JSON keeps it."""
 
     network: Network
@@ -176,6 +176,24 @@ class Case:
         from gradproof.stack import Stack
 
         return Stack.of(self)
+
+    def facts(self) -> str:
+        """``float64, batch 1``."""
+        return f"{self.dtype}, batch {self.batch}"
+
+    def text(self) -> str:
+        """The network in one line."""
+        return str(self.network)
+
+    def arrays(self) -> dict[str, Floats]:
+        """Parameters in the order of computation, then the batch."""
+        batch = {
+            "inputs": self.inputs,
+            "targets": self.targets,
+            "upstream": self.upstream,
+            "sample weights": self.sample_weights,
+        }
+        return {**self.parameters, **{name: array for name, array in batch.items() if array is not None}}
 
     def parameter(self, position: str) -> Floats:
         """The array that a position in the tree uses, following sharing."""

@@ -27,6 +27,12 @@ class Gradients:
     outputs: npt.ArrayLike | None = None
     inputs: npt.ArrayLike | None = None
 
+    @classmethod
+    def of(cls, quantities: Mapping[str, npt.ArrayLike]) -> Gradients:
+        """The answer whose ``quantities`` these are."""
+        parameters = {name: value for name, value in quantities.items() if name not in RESERVED}
+        return cls(parameters, **{name: quantities.get(name) for name in RESERVED})
+
     def quantities(self) -> dict[str, npt.ArrayLike]:
         """Everything given, under one name each: loss, outputs, the parameters, inputs."""
         named = {LOSS: self.loss, OUTPUTS: self.outputs, **self.parameters, INPUTS: self.inputs}

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar, overload
 
 import msgspec
 
-from gradproof.case import CaseData
+from gradproof.cases import AnyCaseData
 from gradproof.errors import RecordError
 from gradproof.verdict import Finding, Verdict
 
@@ -59,7 +59,7 @@ class Failure(msgspec.Struct, frozen=True):
     verdict: Verdict
     summary: str
     """One line that says what is wrong and where."""
-    case: CaseData
+    case: AnyCaseData
     case_id: str
     findings: tuple[Finding, ...]
     replay: str
@@ -102,7 +102,7 @@ class CaseRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof
     verdict: Verdict
     summary: str
     case_id: str
-    case: CaseData
+    case: AnyCaseData
     gradproof: str
     causes: tuple[Cause, ...] = ()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from gradproof.checks import whole
+from gradproof.declaration import Declaration, Target, declaring
 from gradproof.errors import ArgumentError
 from gradproof.loss import Loss
 from gradproof.vocabulary import ACTIVATIONS, DTYPES, PENALTIES, Dtype
@@ -18,11 +19,8 @@ Range = tuple[int, int]
 UPSTREAM = "upstream"
 """In place of a loss: the case brings ∂L/∂outputs, and the implementation computes no loss."""
 
-SUPPORTS_ATTRIBUTE = "gradproof_supports"
-Target = TypeVar("Target", bound=Callable[..., Any])
 
-
-class Supports(msgspec.Struct, frozen=True, kw_only=True):
+class Supports(Declaration, frozen=True, kw_only=True):
     """What an implementation can do. Cases are drawn from all of it and from nothing else.
 
     losses: ``"name/reduction"`` each (see ``gradproof.Loss``), or ``"upstream"``.
@@ -35,6 +33,8 @@ class Supports(msgspec.Struct, frozen=True, kw_only=True):
     sample_weights, residual, branches, shared, frozen: whether cases may have them.
     dtypes: the precisions that it computes in.
     """
+
+    decorator: ClassVar[str] = "@gradproof.target"
 
     losses: tuple[str, ...]
     hidden: tuple[str, ...] = ("sigmoid",)
@@ -106,10 +106,4 @@ def target(**supports: Any) -> Callable[[Target], Target]:
 
     A class is decorated likewise: it is made once, without arguments, and called with each case.
     """
-    declared = Supports(**supports)
-
-    def declare(implementation: Target) -> Target:
-        setattr(implementation, SUPPORTS_ATTRIBUTE, declared)
-        return implementation
-
-    return declare
+    return declaring(Supports(**supports))

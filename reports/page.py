@@ -79,7 +79,7 @@ class _Failure:
     view: FailureView
     compared: tuple[FindingView, ...]
     facts: str
-    network: str
+    computes: str
     numbers: str
     """Every number of the case."""
     sentences: tuple[str, ...]
@@ -139,7 +139,7 @@ def _failure(failure: Failure) -> _Failure:
         view=view,
         compared=tuple(finding for finding in view.findings if finding.compared),
         facts=case_facts(view.case),
-        network=line(str(view.case.network)),
+        computes="\n".join(map(line, view.case.text().split("\n"))),
         numbers="\n".join(rows),
         sentences=tuple(message for message in view.messages if "\n" not in message),
         blocks=tuple(message for message in view.messages if "\n" in message),

@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradproof.case import Case
+from gradproof.cases import AnyCase
 from gradproof.record import Cause, CheckRecord
 from gradproof.verdict import Finding, Verdict, overall
 from reports.numbers import Digits
@@ -76,7 +76,7 @@ def render_check(record: CheckRecord, console: Console) -> None:
 
 
 def render_case(
-    case: Case,
+    case: AnyCase,
     findings: Sequence[Finding],
     console: Console,
     target: str | None = None,
@@ -155,9 +155,10 @@ def _findings(screen: _Screen, findings: Sequence[FindingView], texts: Sequence[
             screen.blank()
 
 
-def _case(screen: _Screen, case: Case, case_id: str) -> None:
+def _case(screen: _Screen, case: AnyCase, case_id: str) -> None:
     screen.line(f"Case {case_id}: {case_facts(case)}", style="bold")
-    screen.line(line(str(case.network)))
+    for part in case.text().split("\n"):
+        screen.line(line(part))
     screen.blank()
     screen.arrays(case)
 
@@ -229,7 +230,7 @@ class _Screen:
             table.add_row(*texts)
         self._indented(table)
 
-    def arrays(self, case: Case) -> None:
+    def arrays(self, case: AnyCase) -> None:
         names = [name for name, _ in case_numbers(case, LEAST_WIDTH)]
         gutter = min(max(map(len, names)), self._console.width // 3) + 2
         width = max(LEAST_WIDTH, self._console.width - INDENT - gutter)

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Final
 
-from gradproof.case import Case
+from gradproof.cases import AnyCase, from_data
 from gradproof.gradients import LOSS, OUTPUTS
 from gradproof.record import Cause, CheckRecord, Failure, Machine
 from gradproof.verdict import PRECEDENCE, Finding, Verdict
@@ -83,7 +83,7 @@ class FailureView:
     messages: tuple[str, ...]
     """What the findings say beyond the summary, each once."""
     case_id: str
-    case: Case
+    case: AnyCase
     replay: str
 
 
@@ -145,7 +145,7 @@ def failure_view(failure: Failure) -> FailureView:
         findings=findings,
         messages=messages(findings, summary),
         case_id=line(failure.case_id),
-        case=Case.from_data(failure.case),
+        case=from_data(failure.case),
         replay=command(failure.replay),
     )
 
@@ -199,26 +199,19 @@ def messages(findings: Iterable[FindingView], summary: str) -> tuple[str, ...]:
     return tuple(message for message in distinct if " ".join(message.split()) not in summary)
 
 
-def case_facts(case: Case) -> str:
+def case_facts(case: AnyCase) -> str:
     """``float64, batch 1, tagged kink``."""
     tags = f", tagged {line(', '.join(case.tags))}" if case.tags else ""
-    return f"{case.dtype}, batch {case.batch}{tags}"
+    return f"{line(case.facts())}{tags}"
 
 
-def case_numbers(case: Case, width: int) -> tuple[tuple[str, str], ...]:
+def case_numbers(case: AnyCase, width: int) -> tuple[tuple[str, str], ...]:
     """Every number of a case: (name, text) each, the text of lines no wider than ``width`` where that can be.
 
-    Parameters in the order of computation, then the batch. One number to an entry is written in full; of large
-    arrays the shape and the first entries.
+    In the order of the case's arrays. One number to an entry is written in full; of large arrays the shape and the
+    first entries.
     """
-    arrays = {
-        **case.parameters,
-        "inputs": case.inputs,
-        "targets": case.targets,
-        "upstream": case.upstream,
-        "sample weights": case.sample_weights,
-    }
-    return tuple((name, array_text(array, width)) for name, array in arrays.items() if array is not None)
+    return tuple((name, array_text(array, width)) for name, array in case.arrays().items())
 
 
 def machine_facts(machine: Machine, gradproof: str) -> tuple[tuple[str, str], ...]:

@@ -16,20 +16,19 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
+from hypothesis.strategies import SearchStrategy
 
 import gradproof
-from gradproof.case import Case
+from gradproof.cases import AnyCase
 from gradproof.errors import ArgumentError
-from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.record import CheckRecord, Failure, machine, now
-from gradproof.target import UPSTREAM
-from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, CaseVerdict, Finding, Verdict, overall
-from verify import conventions, drawing
-from verify.calling import TARGET, Cause, NoAnswer, call, label
-from verify.diagnosis import Surveyed, diagnose
-from verify.judge import Oracle, examine, first_wrong
+from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, Verdict, overall
+from verify import drawing
+from verify.calling import Cause
+from verify.judge import Oracle
 from verify.loading import Implementation, adopt, load
-from verify.shrinking import simplify, size
+from verify.subjects import subject_of
+from verify.subjects.base import Assessment, assess
 
 PROFILES: Final[Mapping[str, int]] = MappingProxyType({"smoke": 60, "default": 500, "thorough": 5000})
 """Number of distinct cases of each profile."""
@@ -40,11 +39,6 @@ SHRINK_CALLS = 400
 """How many new cases each of the two ways of shrinking may call the target on, for each failure."""
 FAILURES_EACH = 3
 """How many ways of failing are shrunk and shown, for each verdict."""
-
-GIVEN = {LOSS: "the loss", OUTPUTS: "the outputs", INPUTS: "the gradient for the inputs"}
-
-NAMED = 4
-"""How many quantities a summary names besides the one where it starts."""
 
 PRINTED = 200
 """Characters of a failing target's output that are noted."""
@@ -66,54 +60,21 @@ class Progress:
     """Verdict → number of cases so far."""
 
 
-@dataclass(frozen=True)
-class Assessment:
-    """What is known of a target's answer to one case."""
-
-    verdict: CaseVerdict
-    cause: Cause
-    entries: int
-    kinks: int
-    conventions: conventions.Met
-    gave: frozenset[str]
-    """Quantities in the answer."""
-    printed: str
-
-
 @dataclass
 class _Group:
     """Cases that fail alike."""
 
     verdict: Verdict
     cause: Cause
-    cases: list[Case] = field(default_factory=list)
+    cases: list[AnyCase] = field(default_factory=list)
 
     def covers(self, other: _Group) -> bool:
         """Whether the other fails in the same place, in a part of what fails here: a zero hid the rest."""
         return self.cause[:1] == other.cause[:1] and set(other.cause) < set(self.cause)
 
 
-def assess(implementation: Implementation, case: Case, oracle: Oracle | None = None) -> Assessment:
-    """Calls an implementation on one case and judges what comes back."""
-    answer = call(implementation, case)
-    if isinstance(answer, NoAnswer):
-        verdict = CaseVerdict(case.id, answer.verdict, answer.findings)
-        return Assessment(verdict, answer.cause, 0, 0, {}, frozenset(), answer.printed)
-    judgement = examine(case, answer.gradients, oracle)
-    gave = frozenset(answer.gradients.quantities())
-    return Assessment(
-        verdict=judgement.verdict,
-        cause=judgement.cause,
-        entries=judgement.entries,
-        kinks=judgement.kinks,
-        conventions=judgement.conventions,
-        gave=gave,
-        printed=answer.printed,
-    )
-
-
 def check(
-    target: str | Callable[[Case], Any],
+    target: str | Callable[..., Any],
     *,
     profile: str = "default",
     seed: int = 0,
@@ -160,6 +121,7 @@ class _Campaign:
         oracle: Oracle | None,
     ) -> None:
         self.implementation = implementation
+        self.subject = subject_of(implementation.supports)
         self.profile = profile
         self.seed = seed
         self.on_progress = on_progress
@@ -169,8 +131,8 @@ class _Campaign:
         """Case id → what is known of it: shrinking starts by walking through the survey again."""
         self.groups: dict[tuple[Verdict, Cause], _Group] = {}
         self.surveyed: list[Assessment] = []
-        self.judged: list[Surveyed] = []
-        """What was compared in the survey, to name mistakes by."""
+        self.judged: list[AnyCase] = []
+        """Cases whose answers were compared in the survey, to name mistakes by."""
         self.notes: list[str] = []
 
     @property
@@ -180,7 +142,7 @@ class _Campaign:
 
     def run(self, shrink_seconds: float) -> CheckRecord:
         started, clock = now(), time.perf_counter()
-        drawing.survey(self.implementation.supports, self.seed, self.asked, self.visit)
+        drawing.survey(self.strategy(), self.seed, self.asked, self.visit)
         self.note_survey()
         failures = self.explained(self.failures(shrink_seconds))
         done = self.counts.total()
@@ -202,18 +164,21 @@ class _Campaign:
             gradproof=gradproof.__version__,
         )
 
-    def assess(self, case: Case) -> Assessment:
+    def strategy(self) -> SearchStrategy[Any]:
+        return self.subject.strategy(self.implementation.supports)
+
+    def assess(self, case: AnyCase) -> Assessment:
         if case.id not in self.known:
-            self.known[case.id] = assess(self.implementation, case, self.oracle)
+            self.known[case.id] = assess(self.subject, self.implementation, case, self.oracle)
         return self.known[case.id]
 
-    def visit(self, case: Case) -> None:
+    def visit(self, case: AnyCase) -> None:
         """One case of the survey."""
         assessment = self.assess(case)
         verdict = assessment.verdict.verdict
         self.surveyed.append(assessment)
         if assessment.gave:
-            self.judged.append(Surveyed.of(case, assessment.verdict.findings))
+            self.judged.append(case)
         self.counts[verdict] += 1
         if verdict is not Verdict.CORRECT:
             key = (verdict, assessment.cause)
@@ -238,15 +203,13 @@ class _Campaign:
 
     def explained(self, failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
         """The failures with the causes of wrong answers, where the oracle is the one that mistakes are evaluated by."""
-        cases = {f.case_id: Case.from_data(f.case) for f in failures if f.verdict is Verdict.WRONG}
-        if not cases or self.oracle is not None:
+        wrong = [self.subject.from_data(f.case) for f in failures if f.verdict is Verdict.WRONG]
+        if not wrong or self.oracle is not None:
             return failures
-        failing = [Surveyed.of(case, self.assess(case).verdict.findings) for case in cases.values()]
-        found = diagnose(self.implementation, failing, self.judged, self.seed)
-        return tuple(
-            msgspec.structs.replace(f, causes=found.causes(cases[f.case_id])) if f.case_id in cases else f
-            for f in failures
-        )
+        failing = {case: self.assess(case).verdict.findings for case in wrong}
+        judged = [(case, self.assess(case).verdict.findings) for case in self.judged]
+        found = self.subject.causes(self.implementation, failing, judged, self.seed)
+        return tuple(msgspec.structs.replace(f, causes=found.get(f.case_id, ())) for f in failures)
 
     def shown_groups(self) -> list[tuple[_Group, int]]:
         """The groups to shrink, each with the number of its cases, and of those of groups that it covers."""
@@ -263,7 +226,7 @@ class _Campaign:
                 self.notes.append(f"{rest} more cases are not shown, each {verdict} in yet another way.")
         return shown
 
-    def failure(self, case: Case, group: _Group, cases_alike: int) -> Failure:
+    def failure(self, case: AnyCase, group: _Group, cases_alike: int) -> Failure:
         assessment = self.assess(case)
         findings = assessment.verdict.findings
         if assessment.printed.strip():
@@ -271,7 +234,7 @@ class _Campaign:
             self.notes.append(f"On case {case.id} the target printed: {printed[:PRINTED]}")
         return Failure(
             verdict=group.verdict,
-            summary=summary(case, findings),
+            summary=self.subject.summary(case, findings),
             case=case.to_data(),
             case_id=case.id,
             findings=findings,
@@ -291,20 +254,7 @@ class _Campaign:
         done = self.counts.total()
         if done < self.asked:
             self.notes.append(f"Only {done} distinct cases could be drawn from what the target supports.")
-        answers = [assessment for assessment in self.surveyed if assessment.gave]
-        if not answers:
-            return
-        gave = frozenset[str]().union(*(assessment.gave for assessment in answers))
-        has_loss = self.implementation.supports.losses != (UPSTREAM,)
-        never = [name for name in (LOSS, OUTPUTS, INPUTS) if name not in gave and (name != LOSS or has_loss)]
-        for name in never:
-            self.notes.append(f"The target never gave {GIVEN[name]}, so that is not checked.")
-        kinks = sum(assessment.kinks > 0 for assessment in answers)
-        if kinks:
-            self.notes.append(
-                f"{kinks} of {done} cases meet a kink, where every value between the one-sided derivatives is admitted."
-            )
-            self.notes += conventions.told(assessment.conventions for assessment in answers)
+        self.notes += self.subject.notes(self.implementation.supports, self.surveyed)
 
 
 class _Search:
@@ -313,23 +263,23 @@ class _Search:
     def __init__(self, campaign: _Campaign, group: _Group, seconds: float) -> None:
         self.campaign = campaign
         self.group = group
-        self.best = min(group.cases, key=size)
+        self.best = min(group.cases, key=campaign.subject.size)
         self.end = time.perf_counter() + seconds
         self.calls = 0
         self.out_of_time = False
 
-    def smallest(self) -> Case:
-        campaign, supports = self.campaign, self.campaign.implementation.supports
+    def smallest(self) -> AnyCase:
+        campaign = self.campaign
         middle = (self.end - time.perf_counter()) / 2
         self.end -= middle
-        drawing.shrink(supports, campaign.seed, campaign.asked, self.alike)
+        drawing.shrink(campaign.strategy(), campaign.seed, campaign.asked, self.alike)
         self.end += middle
         self.calls = 0
         with contextlib.suppress(drawing.Enough):
-            simplify(self.best, supports, self.alike)
+            campaign.subject.simplify(self.best, campaign.implementation.supports, self.alike)
         return self.best
 
-    def alike(self, case: Case) -> bool:
+    def alike(self, case: AnyCase) -> bool:
         """Whether a case fails as the group does; the smallest that did is kept."""
         if case.id not in self.campaign.known:
             self.out_of_time = time.perf_counter() > self.end
@@ -339,23 +289,6 @@ class _Search:
         assessment = self.campaign.assess(case)
         if (assessment.verdict.verdict, assessment.cause) != (self.group.verdict, self.group.cause):
             return False
-        if size(case) < size(self.best):
+        if self.campaign.subject.size(case) < self.campaign.subject.size(self.best):
             self.best = case
         return True
-
-
-def summary(case: Case, findings: tuple[Finding, ...]) -> str:
-    """One line that says what is wrong and where: the finding where it starts, and how many more there are."""
-    verdict = overall(finding.verdict for finding in findings)
-    same = [finding for finding in findings if finding.verdict is verdict]
-    start = first_wrong(case.network, [finding.quantity for finding in same]) if same[0].got is not None else []
-    finding = next((f for f in same if f.quantity in start), same[0])
-    where = ""
-    if finding.layer is not None:
-        layer, _, kind = finding.layer.partition(": ")
-        where = f"in {layer} ({kind}), "
-    others = [label(f.quantity) for f in same if f is not finding and f.quantity != TARGET]
-    more = f"; also {verdict}: {', '.join(others[:NAMED])}" if others else ""
-    if len(others) > NAMED:
-        more += f" and {len(others) - NAMED} more"
-    return f"{where}{finding.message.partition(chr(10))[0]}{more}"

@@ -26,14 +26,17 @@ from gradproof.gradients import LOSS
 from gradproof.layers import Activation, Branches, Dense, Residual
 from gradproof.network import is_bias
 from gradproof.record import Cause
+from gradproof.target import Supports
 from gradproof.verdict import Finding, Verdict
 from verify import drawing
-from verify.calling import NoAnswer, call
+from verify.calling import NoAnswer
 from verify.loading import Implementation
 from verify.mistakes.catalogue import candidates
 from verify.mistakes.mistake import Candidate
 from verify.mistakes.moves import Move, ParameterGradient, PenaltyGradient, ThroughActivation
 from verify.mistakes.prediction import Prediction
+from verify.strategies import cases
+from verify.subjects.networks import SUBJECT as NETWORKS
 
 WRONG_CASES = 60
 RIGHT_CASES = 40
@@ -169,9 +172,11 @@ class _Diagnostician:
         self, implementation: Implementation, failing: Sequence[Surveyed], survey: Sequence[Surveyed], seed: int
     ) -> None:
         self.implementation = implementation
+        assert isinstance(implementation.supports, Supports)
+        self.supports = implementation.supports
         self.seed = seed
         self.survey = survey
-        self.candidates = candidates(implementation.supports)
+        self.candidates = candidates(self.supports)
         self.failing = list(self._evidence(failing))
         self.seen = {surveyed.case.id for surveyed in (*failing, *survey)}
         wrong = [surveyed for surveyed in survey if surveyed.wrong][:WRONG_CASES]
@@ -188,10 +193,10 @@ class _Diagnostician:
 
     def _answer(self, case: Case) -> dict[str, Array] | None:
         """What a target answers to a case, if it is numbers, all of them finite."""
-        answer = call(self.implementation, case)
+        answer = NETWORKS.call(self.implementation, case)
         if isinstance(answer, NoAnswer):
             return None
-        named = {n: np.asarray(a) for n, a in answer.gradients.quantities().items() if n not in case.network.frozen}
+        named = {n: np.asarray(a) for n, a in answer.quantities.items() if n not in case.network.frozen}
         finite = all(np.all(np.isfinite(array.astype(np.float64))) for array in named.values())
         return named if finite else None
 
@@ -263,7 +268,7 @@ class _Diagnostician:
             if answer is not None and len(self.fresh) % FRESH_CASES == 0 and self._all_same(left):
                 raise drawing.Enough
 
-        drawing.survey(self.implementation.supports, self.seed + 1, FRESH_CASES + MORE_CASES, visit)
+        drawing.survey(cases(self.supports), self.seed + 1, FRESH_CASES + MORE_CASES, visit)
         return left
 
     def _all_same(self, explanations: Sequence[Explanation]) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, errors
 from hypothesis.internal.conjecture import providers
+from hypothesis.strategies import SearchStrategy
 
-from gradproof.case import Case
-from gradproof.target import Supports
-from verify.strategies import cases
+from gradproof.cases import AnyCase
+
+C = TypeVar("C", bound=AnyCase)
 
 DRAWS_PER_CASE = 6
 """How many draws may be spent for each distinct case asked for: small declarations repeat themselves."""
@@ -26,14 +27,14 @@ class _Alike(Exception):  # noqa: N818
     """The failure that is being shrunk."""
 
 
-def survey(supports: Supports, seed: int, count: int, visit: Callable[[Case], None]) -> None:
+def survey(strategy: SearchStrategy[C], seed: int, count: int, visit: Callable[[C], None]) -> None:
     """Visits ``count`` distinct cases, or as many as there are, in an order that the seed decides.
 
-    Raises ArgumentError where nothing can be drawn from the declaration.
+    Raises ArgumentError where the strategy finds that nothing can be drawn.
     """
     seen: set[str] = set()
 
-    def once(case: Case) -> None:
+    def once(case: C) -> None:
         if case.id in seen:
             return
         seen.add(case.id)
@@ -42,33 +43,33 @@ def survey(supports: Supports, seed: int, count: int, visit: Callable[[Case], No
             raise Enough
 
     with contextlib.suppress(Enough):
-        _run(supports, seed, count, once, (Phase.generate,))
+        _run(strategy, seed, count, once, (Phase.generate,))
 
 
 def shrink(
-    supports: Supports,
+    strategy: SearchStrategy[C],
     seed: int,
     count: int,
-    alike: Callable[[Case], bool],
+    alike: Callable[[C], bool],
 ) -> None:
     """Offers ``alike`` ever smaller cases, from the first one of the survey of this seed that it says yes to.
 
     Whoever asks keeps the smallest, and may end the search by raising ``Enough`` from ``alike``.
     """
 
-    def probe(case: Case) -> None:
+    def probe(case: C) -> None:
         if alike(case):
             raise _Alike
 
     with contextlib.suppress(_Alike, Enough, errors.Flaky):
-        _run(supports, seed, count, probe, (Phase.generate, Phase.shrink))
+        _run(strategy, seed, count, probe, (Phase.generate, Phase.shrink))
 
 
 def _run(
-    supports: Supports,
+    strategy: SearchStrategy[C],
     seed: int,
     count: int,
-    test: Callable[[Case], None],
+    test: Callable[[C], None],
     phases: tuple[Phase, ...],
 ) -> None:
     settings = hypothesis.settings(
@@ -82,7 +83,7 @@ def _run(
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
-    run = hypothesis.seed(seed)(settings(hypothesis.given(cases(supports))(test)))
+    run = hypothesis.seed(seed)(settings(hypothesis.given(strategy)(test)))
     with _no_constants_of_modules():
         run()
 

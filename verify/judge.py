@@ -1,9 +1,10 @@
 """The verdict on an answer: each number against its enclosure and against what careful arithmetic may be off by.
 
 No tolerance stands here. An entry is wrong when its distance from every admissible number exceeds the rigorous
-allowance of ``refimpl.allowance``, and that is proved: both sides are bounds in the right direction. Within it, an
-entry is inaccurate when it exceeds the typical allowance, else fine, judged by an enclosure that is itself no wider
-than the allowance; where it is wider, precision rises until it is not.
+allowance of ``refimpl.allowance``, and that of every formula in use, careful or not (``refimpl.naive``), and that is
+proved: all sides are bounds in the right direction. Within them, an entry is inaccurate when it exceeds the typical
+allowance, else fine, judged by an enclosure that is itself no wider than the allowance; where it is wider, precision
+rises until it is not.
 
 Before a verdict stands, the oracle's second route (``refimpl.taylor``) is asked about the enclosure that it rests on,
 and about each entry that is called wrong. Where the two disagree, the verdict is an oracle conflict: our fault.
@@ -29,7 +30,8 @@ from gradproof.network import Network
 from gradproof.verdict import CaseVerdict, Finding, Verdict, overall
 from gradproof.vocabulary import Dtype
 from verify import conventions
-from verify.calling import TARGET, Cause, label, layer_of
+from verify.calling import Cause
+from verify.reading import TARGET, label, layer_of
 from verify.resemblance import resemblance
 
 FIRST_BITS = 128
@@ -68,6 +70,15 @@ class Allowed(Protocol):
     def typical(self) -> Mapping[str, Float64]: ...  # noqa: D102
 
 
+class Lax(Protocol):
+    """What formulas in use may be off by; ``refimpl.naive.NaiveAllowance`` says what it means."""
+
+    @property
+    def bound(self) -> Mapping[str, Float64]: ...  # noqa: D102
+    @property
+    def unbounded(self) -> Mapping[str, Booleans]: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Oracle:
     """The sources of truth that a verdict rests on."""
@@ -78,12 +89,15 @@ class Oracle:
     overflowing: Callable[[Case, Dtype], tuple[str, ...]]
     witness: Callable[[Any, Mapping[str, Index]], tuple[str, ...]]
     """What a second route says against an enclosure, asked about one entry of each quantity that is called wrong."""
+    naive: Callable[[Case, Any], Lax] | None = None
+    """Of a case that is enclosed already; asked only where careful arithmetic is ruled out. None: nothing else counts."""
 
 
 def certified() -> Oracle:
     """The oracle of refimpl."""
     from refimpl.allowance import allowance
     from refimpl.enclosure import enclosure
+    from refimpl.naive import naive_allowance
     from refimpl.taylor import witness
 
     def overflowing(case: Case, dtype: Dtype) -> tuple[str, ...]:
@@ -91,7 +105,9 @@ def certified() -> Oracle:
 
         return overflowing(case, dtype)
 
-    return Oracle(enclosure, lambda case, enclosed: allowance(case, enclosed=enclosed), overflowing, witness)
+    return Oracle(
+        enclosure, lambda case, enclosed: allowance(case, enclosed=enclosed), overflowing, witness, naive_allowance
+    )
 
 
 @dataclass(frozen=True)
@@ -225,6 +241,7 @@ class _Hearing:
         allowance = oracle.allowance(case, self.enclosed)
         self.allowed, self.typical = allowance.rigorous, allowance.typical
         self._formulas: tuple[str, ...] | None = None
+        self._lax: Lax | None = None
 
     def findings(self) -> tuple[Finding, ...]:
         rulings = {name: self.rule(name) for name in self.given}
@@ -254,7 +271,9 @@ class _Hearing:
         vacuous = np.isinf(allowed)
         scale = np.where(vacuous, spacing, allowed)
         wrong = finite & ~vacuous & (low > allowed)
-        decided = wrong | (high <= np.maximum(scale, spacing)) | (width <= scale)
+        if np.any(wrong):
+            wrong = wrong & ~self._right_mathematics(name, low)
+        decided = wrong | (low > scale) | (high <= np.maximum(scale, spacing)) | (width <= scale)
         if np.any(~decided & finite):
             decided = decided | self.enclosed.kinks(name)
         typical = np.where(np.isinf(self.typical[name]), spacing, np.maximum(self.typical[name], spacing))
@@ -268,6 +287,14 @@ class _Hearing:
                 undecided = undecided | (lost & vacuous)
                 wrong = wrong | (lost & ~vacuous)
         return _Ruling(low, allowed, wrong, inaccurate, undecided, finite & ~decided & ~inaccurate)
+
+    def _right_mathematics(self, name: str, low: Float64) -> Booleans:
+        """Where some formula in use may be off by as much; asked only once careful arithmetic is ruled out."""
+        if self.oracle.naive is None:
+            return np.zeros(low.shape, dtype=bool)
+        if self._lax is None:
+            self._lax = self.oracle.naive(self.case, self.enclosed)
+        return np.asarray(low <= self._lax.bound[name])
 
     def formulas(self) -> tuple[str, ...]:
         """Documented naive formulas that overflow on this case; asked only once a number is not finite."""

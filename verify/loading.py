@@ -24,9 +24,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from gradproof.case import Case
+from gradproof.declaration import Declaration, declaration_of
 from gradproof.errors import GradproofError
-from gradproof.target import SUPPORTS_ATTRIBUTE, Supports
 
 ROOMS = ("benchmarks", "fastimpl", "refimpl", "reports", "verify")
 """Top-level modules of gradproof whose names somebody's project may use for its own."""
@@ -148,8 +147,8 @@ class Implementation:
 
     text: str
     """The target as a person names it."""
-    function: Callable[[Case], Any]
-    supports: Supports
+    function: Callable[..., Any]
+    supports: Declaration
     surroundings: Surroundings
     findable: bool
     """Whether ``load(text)`` finds it again."""
@@ -187,7 +186,7 @@ def load(text: str) -> Implementation:
     return _prepared(text, _attribute(text, module, name), surroundings, findable=True)
 
 
-def adopt(function: Callable[[Case], Any]) -> Implementation:
+def adopt(function: Callable[..., Any]) -> Implementation:
     """The implementation that a Python object is. Raises TargetError where it cannot be called or declares nothing."""
     text, findable = _name_of(function)
     return _prepared(text, function, Surroundings(), findable=findable)
@@ -250,8 +249,8 @@ def _attribute(text: str, module: ModuleType, name: str) -> Any:
 def _prepared(text: str, found: Any, surroundings: Surroundings, *, findable: bool) -> Implementation:
     if not callable(found):
         raise TargetError(f"target {text!r}: expected a function or class to call, got {_kind(found)}")
-    supports = getattr(found, SUPPORTS_ATTRIBUTE, None)
-    if not isinstance(supports, Supports):
+    supports = declaration_of(found)
+    if supports is None:
         raise TargetError(
             f"target {text!r} does not declare what it supports. Put such a line above it:\n\n    {DECLARATION}\n\n"
             "(python -c 'import gradproof; help(gradproof.Supports)' lists all that can be declared.)"
@@ -285,7 +284,7 @@ def _name_of(function: Any) -> tuple[str, bool]:
 
 
 def _declared_in(module: ModuleType) -> str:
-    names = [n for n, v in vars(module).items() if isinstance(getattr(v, SUPPORTS_ATTRIBUTE, None), Supports)]
+    names = [n for n, v in vars(module).items() if declaration_of(v) is not None]
     return f" (declared there: {', '.join(names)})" if names else ""
 
 

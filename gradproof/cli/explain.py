@@ -25,12 +25,16 @@ def command(case_id: str, entry: str | None, form: str) -> None:
     and numerical differences at their best step come out. CASE is an id, of which the first digits suffice, or a file
     from .gradproof/cases/. The formulas are for small networks, as shrunk cases are.
     """
-    from gradproof.case import Case
+    from gradproof.case import Case, CaseData
+    from gradproof.errors import ArgumentError
     from gradproof.record import encode
     from verify.explanation import explain as explained
     from verify.keeping import find
 
-    found = explained(Case.from_data(find(case_id).case), entry)
+    data = find(case_id).case
+    if not isinstance(data, CaseData):
+        raise ArgumentError("CASE", "a case of a network", f"a case of the kind {data.__struct_config__.tag}")
+    found = explained(Case.from_data(data), entry)
     with until_closed():
         if form == "json":
             click.echo(encode(found), nl=False)

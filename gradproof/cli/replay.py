@@ -28,17 +28,19 @@ def command(case_id: str, target: str | None, form: str) -> None:
     ID is the case's id, of which the first digits suffice, or a file from .gradproof/cases/. Run it from the folder
     that the check ran in. TARGET calls another target on the same case. Exit codes are those of check.
     """
-    from gradproof.case import Case
     from gradproof.record import encode
     from verify.keeping import find
 
     kept = find(case_id)
-    case, text = Case.from_data(kept.case), target or kept.target
+    text = target or kept.target
     with stdout_kept():
-        from verify.campaign import assess
         from verify.loading import load
+        from verify.subjects import asked_about
+        from verify.subjects.base import assess
 
-        assessment = assess(load(text), case)
+        implementation = load(text)
+        subject, case = asked_about(implementation.supports, kept.case)
+        assessment = assess(subject, implementation, case)
     verdict = assessment.verdict
     if kept.gradproof != __version__:
         click.echo(f"gradproof: this case was kept by version {kept.gradproof}, this is {__version__}", err=True)

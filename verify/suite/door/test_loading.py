@@ -13,8 +13,10 @@ from gradproof.case import Case
 from gradproof.layers import Activation, Dense
 from gradproof.loss import Loss
 from gradproof.network import Network
-from verify.calling import Answer, NoAnswer, call
+from gradproof.target import Supports
+from verify.calling import Answer, NoAnswer
 from verify.loading import ROOMS, Implementation, TargetError, adopt, load
+from verify.subjects.networks import SUBJECT as NETWORKS
 from verify.suite.door.folders import Folder
 
 CASE = Case(
@@ -33,7 +35,7 @@ DECLARED = """
 
 
 def said(implementation: Implementation) -> str:
-    answer = call(implementation, CASE)
+    answer = NETWORKS.call(implementation, CASE)
     assert isinstance(answer, NoAnswer)
     return answer.findings[0].message
 
@@ -49,14 +51,15 @@ def test_a_target_is_found_and_called(folder: Folder, text: str) -> None:
     implementation = load(text)
     assert implementation.text == text
     assert implementation.findable
+    assert isinstance(implementation.supports, Supports)
     assert implementation.supports.depth == (1, 2)
-    assert isinstance(call(implementation, CASE), Answer)
-    assert isinstance(call(implementation, CASE), Answer)
+    assert isinstance(NETWORKS.call(implementation, CASE), Answer)
+    assert isinstance(NETWORKS.call(implementation, CASE), Answer)
 
 
 def test_a_name_may_have_dots(folder: Folder) -> None:
     folder.write("box.py", "import net\nclass Box:\n    held = net.right\n")
-    assert isinstance(call(load("box.py:Box.held"), CASE), Answer)
+    assert isinstance(NETWORKS.call(load("box.py:Box.held"), CASE), Answer)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,9 @@ def test_the_line_to_paste_is_a_declaration() -> None:
 
     names: dict[str, Any] = {"gradproof": __import__("gradproof")}
     exec(f"{DECLARATION}\ndef net(case): pass", names)
-    assert adopt(names["net"]).supports.depth == (1, 3)
+    supports = adopt(names["net"]).supports
+    assert isinstance(supports, Supports)
+    assert supports.depth == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +178,7 @@ def test_a_module_of_theirs_called_as_one_of_our_rooms(folder: Folder, room: str
     ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ROOMS}
     implementation = load(text)
     for _ in range(2):
-        assert isinstance(call(implementation, CASE), Answer)
+        assert isinstance(NETWORKS.call(implementation, CASE), Answer)
         now = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ROOMS}
         assert now == ours
     assert sys.modules["verify.judge"] is verify.judge
@@ -195,7 +200,7 @@ def test_a_python_object_is_a_target_too(folder: Folder) -> None:
     for found in (names["right"], names["Network"]):
         names["Network"].made = 0
         implementation = adopt(found)
-        assert isinstance(call(implementation, CASE), Answer)
+        assert isinstance(NETWORKS.call(implementation, CASE), Answer)
         assert not implementation.findable
     with pytest.raises(TargetError, match="expected a function or class to call"):
         adopt(cast(Any, 3))

@@ -16,8 +16,9 @@ from gradproof.loss import Loss
 from gradproof.network import Network
 from gradproof.verdict import Verdict
 from gradproof.vocabulary import Dtype
-from verify.calling import PRINTED_BYTES, Answer, NoAnswer, call
+from verify.calling import PRINTED_BYTES, Answer, NoAnswer
 from verify.loading import adopt
+from verify.subjects.networks import SUBJECT as NETWORKS
 
 SHARED = (("4.weight", "2.weight"),)
 
@@ -36,7 +37,7 @@ def good(case: Case) -> Any:
 
 def ask(function: Any, case: Case | None = None) -> Any:
     declared = gradproof.target(losses="squared_error/sum", hidden="tanh", output="identity")
-    return call(adopt(declared(function)), case or case_of())
+    return NETWORKS.call(adopt(declared(function)), case or case_of())
 
 
 def changed(**changes: Any) -> Any:
@@ -64,13 +65,13 @@ def faults(result: Any) -> Any:
 def test_a_good_answer_is_read_whole() -> None:
     result = ask(good)
     assert isinstance(result, Answer)
-    assert set(result.gradients.quantities()) == {"loss", "outputs", "0.weight", "2.weight", "4.weight"}
+    assert set(result.quantities) == {"loss", "outputs", "0.weight", "2.weight", "4.weight"}
 
 
 def test_gradients_are_taken_as_well_as_a_mapping() -> None:
     result = ask(lambda case: Gradients(**good(case)))
     assert isinstance(result, Answer)
-    assert result.gradients.inputs is None
+    assert "inputs" not in result.quantities
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_shared_parameter_has_one_gradient() -> None:
 def test_gradients_of_frozen_parameters_are_ignored() -> None:
     result = with_parameter("0.bias", "whatever")
     assert isinstance(result, Answer)
-    assert "0.bias" not in result.gradients.quantities()
+    assert "0.bias" not in result.quantities
 
 
 def test_python_numbers_have_no_dtype_and_a_loss_may_have_axes() -> None:
@@ -140,7 +141,7 @@ def test_python_numbers_have_no_dtype_and_a_loss_may_have_axes() -> None:
             lambda case: {**good(case), "loss": np.ones((1, 1), case.dtype), "outputs": [[1, 2.5, 3]] * 2}, case
         )
         assert isinstance(result, Answer)
-        assert np.shape(np.asarray(result.gradients.loss)) == ()
+        assert np.shape(np.asarray(result.quantities["loss"])) == ()
 
 
 def test_a_wider_array_than_the_case_is_no_answer_in_its_dtype() -> None:

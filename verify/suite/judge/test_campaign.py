@@ -22,6 +22,7 @@ from verify import campaign, drawing
 from verify.campaign import PROFILES, check
 from verify.judge import judge
 from verify.loading import TargetError
+from verify.strategies import cases
 from verify.suite.judge.hand_written import at_the_activation, backprop, on_parameters, target
 
 RIGHT = target()
@@ -137,12 +138,11 @@ def test_the_same_seed_gives_the_same_record() -> None:
 def test_modules_that_happen_to_be_imported_do_not_change_the_cases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    numbered = st.integers(0, 10**6).map(lambda number: types.SimpleNamespace(id=str(number)))
-    monkeypatch.setattr(drawing, "cases", lambda supports: numbered)
+    numbered: Any = st.integers(0, 10**6).map(lambda number: types.SimpleNamespace(id=str(number)))
 
     def ids() -> Any:
-        found = []
-        drawing.survey(Supports(losses=("squared_error/sum",)), 0, 200, lambda case: found.append(case.id))
+        found: list[str] = []
+        drawing.survey(numbered, 0, 200, lambda case: found.append(case.id))
         return found
 
     before = ids()
@@ -157,15 +157,14 @@ def test_modules_that_happen_to_be_imported_do_not_change_the_cases(
 
 def test_a_survey_visits_distinct_cases_as_many_as_asked_for() -> None:
     seen = []
-    drawing.survey(Supports(losses=("squared_error/sum",)), 0, 60, lambda case: seen.append(case.id))
+    drawing.survey(cases(Supports(losses=("squared_error/sum",))), 0, 60, lambda case: seen.append(case.id))
     assert len(seen) == len(set(seen)) == 60
 
 
-def test_a_declaration_of_few_cases_ends_the_survey_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = st.integers(0, 4).map(lambda number: types.SimpleNamespace(id=str(number)))
-    monkeypatch.setattr(drawing, "cases", lambda supports: few)
-    seen = []
-    drawing.survey(Supports(losses=("squared_error/sum",)), 0, 60, lambda case: seen.append(case.id))
+def test_a_declaration_of_few_cases_ends_the_survey_early() -> None:
+    few: Any = st.integers(0, 4).map(lambda number: types.SimpleNamespace(id=str(number)))
+    seen: list[str] = []
+    drawing.survey(few, 0, 60, lambda case: seen.append(case.id))
     assert sorted(seen) == ["0", "1", "2", "3", "4"]
 
 

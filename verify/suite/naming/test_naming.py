@@ -26,6 +26,7 @@ from verify.loading import adopt
 from verify.mistakes.backward import Backward
 from verify.mistakes.catalogue import CATALOGUE, candidates
 from verify.mistakes.prediction import Prediction
+from verify.strategies import cases as cases_of
 from verify.strategies import everything
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # faulty formulas divide by zero now and then
@@ -59,7 +60,7 @@ def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
 @cache
 def survey(supports: Supports, seed: int = 0, count: int = SURVEY) -> tuple[Case, ...]:
     found: list[Case] = []
-    drawing.survey(supports, seed, count, found.append)
+    drawing.survey(cases_of(supports), seed, count, found.append)
     return tuple(found)
 
 

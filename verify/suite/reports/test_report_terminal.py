@@ -140,7 +140,7 @@ def test_a_case_alone() -> None:
     render_case(small_case(), (), to, target="[b]net.py:f[/b]")
     to.file.flush()
     found, fine = stream.getvalue().decode().split("CORRECT")
-    assert "WRONG   case fc06eab4294f" in found
+    assert "WRONG   case c52c0610191b" in found
     assert "0.013562881298718" in found
     assert "[b]net.py:f[/b]" in fine
     assert "[[ 0.5 , -1.0 ]," in found

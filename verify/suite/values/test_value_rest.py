@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 import gradproof
 from gradproof import ArgumentError, GradproofError, NetworkError, Supports, Verdict
+from gradproof.declaration import SUPPORTS_ATTRIBUTE
 from gradproof.errors import RecordError
 from gradproof.record import CheckRecord, Figure, FiguresRecord, decode, encode, machine, write
-from gradproof.target import PENALTY_FORMS, SUPPORTS_ATTRIBUTE, target
+from gradproof.target import PENALTY_FORMS, target
 from gradproof.verdict import EXIT_CODES, PRECEDENCE, overall
 from gradproof.vocabulary import ACTIVATIONS, LOSSES
 

@@ -1,0 +1,34 @@
+"""What every declaration of a target is: how it is attached to somebody's code, and what all of them say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+SUPPORTS_ATTRIBUTE = "gradproof_supports"
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody's code declares of itself; its type says what kind of thing the code is, and how it is checked."""
+
+    decorator: ClassVar[str] = ""
+    """The decorator that attaches it, for messages: ``@gradproof.target``."""
+
+
+def declaring(declaration: Declaration) -> Callable[[Target], Target]:
+    """A decorator that attaches a declaration to a function, class or object, and changes nothing else."""
+
+    def declare(implementation: Target) -> Target:
+        setattr(implementation, SUPPORTS_ATTRIBUTE, declaration)
+        return implementation
+
+    return declare
+
+
+def declaration_of(implementation: Any) -> Declaration | None:
+    """What is declared of somebody's code; None where nothing is."""
+    found = getattr(implementation, SUPPORTS_ATTRIBUTE, None)
+    return found if isinstance(found, Declaration) else None
