@@ -17,6 +17,8 @@ and then |computed − exact| ≤ E entry by entry. For closed operands x, y wit
 - a product:   terms = (|x| + Eₓ)(|y| + E_y), inherited = Eₓ|y| + |x|E_y + EₓE_y, n = 1; a matrix product sums K;
 - a function:  E = sup|f′| · E_z + the bound of the table, with both suprema over [z − E_z, z + E_z] (in balls);
 - a minimum:   the larger of both errors, or that of the one operand which is the lesser beyond them;
+- a largest:   the largest error of those entries that may be it; their shares are off by 1 where these are more than
+               those that tie exactly, and by nothing elsewhere;
 - a detour:    γ_n times the magnitudes that it names, inherited;
 - a hinge:     slopes only scale; its derivative is off by the jump where E_z cannot exclude that the computed z lies
                on the other side of 0 (a kink that the exact z itself meets is a set, and costs nothing).
@@ -50,7 +52,7 @@ from gradproof.case import Case
 from gradproof.gradients import LOSS
 from gradproof.layers import Shape
 from refimpl.arithmetic import Values, entrywise
-from refimpl.balls import BallArithmetic, precision
+from refimpl.balls import BallArithmetic, greatest, precision
 from refimpl.enclosure import Enclosure, ProgramEnclosure, downward, enclosure, upward
 from refimpl.formats import Format, Precision
 from refimpl.language import (
@@ -60,6 +62,7 @@ from refimpl.language import (
     Detour,
     Hinge,
     Join,
+    Largest,
     Leaf,
     MatMul,
     Minimum,
@@ -70,6 +73,7 @@ from refimpl.language import (
     Reshape,
     Scale,
     Seed,
+    Share,
     Spread,
     Step,
     Take,
@@ -269,12 +273,16 @@ class RunningBound:
                 )
             case Apply(function, order):
                 return self._known(node, self._applied(node, function, order))
-            case Hinge(below, above):
+            case Hinge(below, above, _):
                 return self._hinged(node, below, above)
-            case Step(below, above):
+            case Step(below, above, _):
                 return self._known(node, self._stepped(node, below, above))
             case Minimum():
                 return self._known(node, self._least(node))
+            case Largest():
+                return self._known(node, self._largest(node))
+            case Share():
+                return self._known(node, self._shared(node))
             case Detour(roundings, _):
                 # The products of which x is a sum are as they were; what else was rounded is in them already.
                 sizes = sum(self.magnitude(operand) + self.closed(operand) for operand in node.operands[1:])
@@ -337,7 +345,11 @@ class RunningBound:
         if function == "exp":
             gone = gone | self._below_when_shifted(z)
         lost = np.where(gone, derivatives[order], 0.0)
-        return moved + lost + variants.bound(self.format.unit, suprema) + OPERATIONS * self.format.tiny
+        return moved + lost + self.formulas(node, function, order, suprema) + OPERATIONS * self.format.tiny
+
+    def formulas(self, node: Node, function: str, order: int, suprema: Suprema) -> Bound:
+        """What the formulas of a function may be off by at an argument that is given exactly, underflow aside."""
+        return VARIANTS[function, order].bound(self.format.unit, suprema)
 
     def _below_when_shifted(self, z: Node) -> npt.NDArray[np.bool_]:
         """Where eᶻ is below the normal numbers for logits that another anchor is subtracted from than the program's."""
@@ -370,6 +382,34 @@ class RunningBound:
         told = np.array([1 if a < b else -1 if b < a else 0 for a, b in pairs], dtype=int).reshape(node.shape)
         known = np.where(told > 0, ex, np.where(told < 0, ey, np.maximum(ex, ey)))
         return np.where(told == 0, np.fmin(known, moved), known)
+
+    def _largest(self, node: Node) -> Bound:
+        (x,) = node.operands
+        rows = zip(self._candidates(x), self.closed(x).reshape(-1, x.shape[-1]), strict=True)
+        return np.array([errors[may].max() for (_, may), errors in rows], dtype=np.float64).reshape(node.shape)
+
+    def _shared(self, node: Node) -> Bound:
+        (x,) = node.operands
+        unsure = np.zeros(node.shape).reshape(-1, node.shape[-1])
+        for (tied, may), row in zip(self._candidates(x), unsure, strict=True):
+            # Among those that tie, the enclosure holds every share already.
+            if len(may) > 1 and not set(may) <= set(tied):
+                row[may] = 1.0
+                self.near_kinks += 1
+        return unsure.reshape(node.shape)
+
+    def _candidates(self, x: Node) -> list[tuple[list[int], list[int]]]:
+        """For each row along the last axis, the entries that tie for the greatest, and those that may be computed so.
+
+        An entry's computed number lies in its range; so the greatest computed one is at none of those entries whose
+        range is below another's. No one of them is off by more than the largest error of these.
+        """
+        balls = self.enclosed.values[id(x)].reshape(-1, x.shape[-1])
+        ranges = self._range(x).reshape(-1, x.shape[-1])
+        tied = [greatest(row) for row in balls]
+        return [
+            (top if len(top) > 1 else [], greatest(row)) for top, row in zip(tied, ranges, strict=True)
+        ]
 
     def _stepped(self, node: Node, below: Fraction, above: Fraction) -> Bound:
         (z,) = node.operands

@@ -90,7 +90,7 @@ class Oracle:
     witness: Callable[[Any, Mapping[str, Index]], tuple[str, ...]]
     """What a second route says against an enclosure, asked about one entry of each quantity that is called wrong."""
     naive: Callable[[Case, Any], Lax] | None = None
-    """Of a case that is enclosed already; asked only where careful arithmetic is ruled out. None: nothing else counts."""
+    """Of a case that is enclosed; asked only where careful arithmetic is ruled out. None: nothing else counts."""
 
 
 def certified() -> Oracle:
