@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gradproof.cases import AnyCase, from_data
-from gradproof.gradients import LOSS, OUTPUTS
+from gradproof.gradients import label
 from gradproof.record import Cause, CheckRecord, Failure, Machine
 from gradproof.verdict import PRECEDENCE, Finding, Verdict
 from reports.numbers import Digits, aligned, array_text, count, duration
@@ -188,9 +188,8 @@ def finding_view(finding: Finding) -> FindingView:
 
 
 def quantity(finding: Finding) -> str:
-    """What is compared, as mathematics: a value by its name, a gradient as ∂L/∂ of a parameter or the inputs."""
-    name = shorten(line(finding.quantity), NAME_WIDTH)
-    return name if name in (LOSS, OUTPUTS, "target") else f"∂L/∂{name}"
+    """What is compared, as mathematics."""
+    return label(shorten(line(finding.quantity), NAME_WIDTH))
 
 
 def messages(findings: Iterable[FindingView], summary: str) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 
 from gradproof.arrays import Array
+from gradproof.gradients import TARGET
 from gradproof.verdict import Finding, Verdict, overall
 from verify.loading import Implementation
-from verify.reading import TARGET, Fault, listed
+from verify.reading import Fault, listed
 
 Cause = tuple[str, ...]
 """What is alike between cases that fail alike: where it goes wrong first, and what goes wrong there."""

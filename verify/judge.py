@@ -25,13 +25,13 @@ import numpy.typing as npt
 from gradproof.arrays import Array
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
-from gradproof.gradients import INPUTS, LOSS, OUTPUTS, Gradients
+from gradproof.gradients import INPUTS, LOSS, OUTPUTS, TARGET, Gradients, label
 from gradproof.network import Network
 from gradproof.verdict import CaseVerdict, Finding, Verdict, overall
 from gradproof.vocabulary import Dtype
 from verify import conventions
 from verify.calling import Cause
-from verify.reading import TARGET, label, layer_of
+from verify.reading import layer_of
 from verify.resemblance import resemblance
 
 FIRST_BITS = 128

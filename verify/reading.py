@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradproof.arrays import Array
-from gradproof.gradients import LOSS, OUTPUTS
+from gradproof.gradients import LOSS, label
 from gradproof.network import Network
-
-TARGET = "target"
-"""The quantity of findings about an answer as a whole."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +21,6 @@ class Fault:
     quantity: str
     kind: str
     message: str
-
-
-def label(quantity: str) -> str:
-    """A quantity as mathematics: ``loss``, ``outputs``, ``∂L/∂0.weight``, ``∂L/∂inputs``."""
-    return quantity if quantity in (LOSS, OUTPUTS, TARGET) else f"∂L/∂{quantity}"
 
 
 def layer_of(network: Network, quantity: str) -> str | None:

@@ -10,15 +10,16 @@ from hypothesis.strategies import SearchStrategy
 from gradproof.arrays import Array
 from gradproof.case import Case, CaseData
 from gradproof.cases import AnyCaseData
-from gradproof.gradients import INPUTS, LOSS, OUTPUTS, Gradients
+from gradproof.gradients import INPUTS, LOSS, OUTPUTS, TARGET, Gradients, label
 from gradproof.network import Network
 from gradproof.record import Cause
 from gradproof.target import UPSTREAM, Supports
 from gradproof.verdict import Finding, overall
 from verify import conventions, shrinking
+from verify.families import families_of, family_of
 from verify.judge import Judgement, Oracle, examine, first_wrong
 from verify.loading import Implementation
-from verify.reading import TARGET, Fault, described, label, layer_of, listed, meant, numbers
+from verify.reading import Fault, described, layer_of, listed, meant, numbers
 from verify.strategies import cases
 from verify.subjects.base import Assessment, Subject
 
@@ -41,6 +42,12 @@ class Networks(Subject[Case, Supports]):
 
     def strategy(self, supports: Supports) -> SearchStrategy[Case]:
         return cases(supports)
+
+    def families(self, supports: Supports) -> Mapping[str, Supports]:
+        return families_of(supports)
+
+    def family(self, case: Case) -> str:
+        return family_of(case)
 
     def copied(self, case: Case) -> Case:
         return case.replace()
