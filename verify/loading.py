@@ -22,7 +22,7 @@ from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from gradproof.declaration import Declaration, declaration_of
 from gradproof.errors import GradproofError
@@ -32,6 +32,9 @@ ROOMS = ("benchmarks", "fastimpl", "refimpl", "reports", "verify")
 
 HOUSE = Path(__file__).resolve().parents[1]
 """The folder that gradproof and its rooms are installed in."""
+
+WAYS = ("calling.py", "subjects/base.py", "isolation/worker.py")
+"""Files of ours through which somebody's code is reached: where nothing else is running, it is not."""
 
 DECLARATION = '@gradproof.target(losses="half_squared_error/sum", hidden="sigmoid", output="sigmoid", depth=(1, 3))'
 """What a target that declares nothing is told to paste."""
@@ -141,6 +144,19 @@ class _Finder:
         return PathFinder.find_spec(name, self.folders, target)
 
 
+class Elsewhere(Protocol):
+    """Another process that an implementation runs in."""
+
+    def call(self, asking: Any, case: Any) -> Any:
+        """What ``verify.calling.call`` gives, from there."""
+        ...
+
+    @property
+    def exhausted(self) -> str:
+        """Why it should not be asked any more, in words; '' while it may."""
+        ...
+
+
 @dataclass(frozen=True)
 class Implementation:
     """Somebody's implementation, ready to be called case by case."""
@@ -152,14 +168,25 @@ class Implementation:
     surroundings: Surroundings
     findable: bool
     """Whether ``load(text)`` finds it again."""
+    elsewhere: Elsewhere | None = None
+    """Where it runs, if not in this process; ``function`` is not to be called then."""
 
     def place_of(self, error: BaseException) -> str:
         """Where in somebody's code an exception was raised or passed last, ``net.py:12 in backward``; or ''."""
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if _is_somebodys(frame.filename)] or [
-            f for f in frames if not _leads_in(f.filename)
-        ]
-        return f"{Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name}" if own else ""
+        return place_in([(frame.filename, frame.lineno or 0, frame.name) for frame in frames])
+
+
+def place_in(frames: Sequence[tuple[str, int, str]]) -> str:
+    """The innermost place in somebody's code, ``net.py:12 in backward``, among (file, line, function); or ''.
+
+    The innermost frame comes last.
+    """
+    own = [frame for frame in frames if _is_somebodys(frame[0])] or [f for f in frames if not _leads_in(f[0])]
+    if not own:
+        return ""
+    file, line, name = own[-1]
+    return f"{Path(file).name}:{line} in {name}"
 
 
 def load(text: str) -> Implementation:
@@ -270,7 +297,7 @@ def _prepared(text: str, found: Any, surroundings: Surroundings, *, findable: bo
 
 def _name_of(function: Any) -> tuple[str, bool]:
     """A name for a Python object, and whether the file that it names has it at its top."""
-    named = function if hasattr(function, "__qualname__") else type(function)
+    named = inspect.unwrap(function) if hasattr(function, "__qualname__") else type(function)
     qualname = str(getattr(named, "__qualname__", repr(named)))
     try:
         file = Path(inspect.getsourcefile(named) or "").resolve()
@@ -280,7 +307,7 @@ def _name_of(function: Any) -> tuple[str, bool]:
         return qualname, False
     here = Path.cwd()
     shown = file.relative_to(here) if file.is_relative_to(here) else file
-    return f"{shown}:{qualname}", named is function and "<" not in qualname
+    return f"{shown}:{qualname}", hasattr(function, "__qualname__") and "<" not in qualname
 
 
 def _declared_in(module: ModuleType) -> str:
@@ -321,7 +348,7 @@ def trace_of(error: BaseException) -> str:
 
 
 def _leads_in(file: str) -> bool:
-    ways = (__file__, importlib.__file__, str(HOUSE / "verify" / "calling.py"))
+    ways = (__file__, importlib.__file__, *(str(HOUSE / "verify" / way) for way in WAYS))
     return file.startswith("<frozen ") or os.path.realpath(file) in map(os.path.realpath, ways)
 
 
