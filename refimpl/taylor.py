@@ -22,7 +22,7 @@ from gradproof.gradients import INPUTS, LOSS
 from gradproof.layers import Shape
 from refimpl.arithmetic import ObjectArithmetic, Values, run
 from refimpl.balls import exact_balls, precision, root
-from refimpl.enclosure import Enclosure
+from refimpl.enclosure import Enclosure, ProgramEnclosure
 from refimpl.program import X, leaf_values, program_of
 
 LENGTH = 2
@@ -218,7 +218,7 @@ def witness(enclosed: Enclosure, entries: Mapping[str, tuple[int, ...]]) -> tupl
     return tuple(found)
 
 
-def projection(enclosed: Enclosure, direction: Mapping[str, npt.ArrayLike]) -> Any:
+def projection(enclosed: ProgramEnclosure, direction: Mapping[str, npt.ArrayLike]) -> Any:
     """⟨∇L, d⟩ in a ball, from the entries that the enclosure holds."""
     total = arb(0)
     with precision(enclosed.working_bits):

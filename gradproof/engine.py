@@ -1,0 +1,238 @@
+"""What somebody's autograd engine declares of itself, and how a graph is run with it."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+
+from gradproof.checks import whole
+from gradproof.declaration import Declaration, declaring
+from gradproof.errors import ArgumentError
+from gradproof.expressions import FUNCTIONS, OPERATORS, REDUCTIONS, SELECTIONS
+from gradproof.graph import Dialect, Graph
+from gradproof.target import Range
+from gradproof.vocabulary import DTYPES, Dtype
+
+WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{name: f"x {name} y" for name in "+-*/"},
+        "neg": "-x",
+        "**": "x ** 2, a number as exponent",
+        "x**y": "x ** y",
+        "2**x": "2 ** x",
+        **{name: f"x.{name}()" for name in FUNCTIONS},
+        **{name: f"x.{name}(y)" for name in SELECTIONS},
+        **{name: f"x.{name}(), of all entries" for name in REDUCTIONS},
+        **{f"{name}(axis)": f"x.{name}(axis=0), x.{name}(axis=0, keepdims=True)" for name in REDUCTIONS},
+        "@": "x @ y, of two matrices",
+        "T": "x.T, of a matrix",
+        "reshape": "x.reshape(2, 3)",
+        "x[i]": "x[0], x[0, 1]",
+        "x[i:j]": "x[0:2], x[0:2, 1]",
+        "x[[i,j]]": "x[[0, 0, 1]]: an entry may be asked for twice",
+    }
+)
+"""What may be declared as ``operators``, and what it means."""
+
+OF_NUMBERS: Final = (*"+-*/", "neg", "**", "x**y", "2**x", *FUNCTIONS, *SELECTIONS)
+"""Those that a scalar engine may have."""
+
+PASSES: Final = ("once", "steps", "accumulate", "repeat", "replace")
+
+Numbers = Literal["both", "right", "never"]
+NUMBERS: Final[tuple[Numbers, ...]] = ("both", "right", "never")
+
+
+class EngineSupports(Declaration, frozen=True, kw_only=True):
+    """What an autograd engine can do. Graphs are drawn from all of it and from nothing else.
+
+    operators: words of ``gradproof.engine.WORDS``, as a sequence or one text with spaces: ``"+ - * / ** neg relu"``.
+    scalar: whether its values are single numbers; else they are arrays.
+    numbers: where Python numbers may stand beside a tensor in + − × ÷: on ``both`` sides (x − 2 and 2 − x), on the
+        ``right`` alone, or ``never``.
+    broadcast: whether operators take two arrays of different shapes, by NumPy's rules; of no meaning for scalars.
+    axes: the range of the number of axes of the arrays that leaves get.
+    size: the range of the number of operations.
+    passes: which of these are asked for, in one text with spaces or as a sequence:
+        ``once``: one call of backward;
+        ``steps``: three steps in a row, the leaves given other numbers by assignment, their gradients set back to what
+        they are at first;
+        ``accumulate``: two expressions over the same leaves, backward from one, then from the other, nothing reset:
+        the gradients add up;
+        ``repeat``: backward twice from one result: the gradients add up;
+        ``replace``: the same, where the second call puts the gradients in place of the first one's.
+    dtypes: the precisions that it computes in.
+    leaf, data, gradient, backward, functions: how it is spelled; see ``gradproof.graph.Dialect``.
+    """
+
+    decorator: ClassVar[str] = "@gradproof.engine"
+
+    operators: tuple[str, ...]
+    scalar: bool = False
+    numbers: Numbers = "both"
+    broadcast: bool = True
+    axes: Range = (1, 2)
+    size: Range = (1, 8)
+    passes: tuple[str, ...] = ("once",)
+    dtypes: tuple[Dtype, ...] = ("float64",)
+    leaf: str | None = None
+    data: str = "data"
+    gradient: str = "grad"
+    backward: str = "backward"
+    functions: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        for field, known in (("operators", tuple(WORDS)), ("passes", PASSES), ("dtypes", DTYPES)):
+            words = _words(f"engine.{field}", getattr(self, field))
+            for word in words:
+                if word not in known:
+                    raise ArgumentError(f"engine.{field}", f"words among {'  '.join(known)}", word)
+            if not words:
+                raise ArgumentError(f"engine.{field}", "at least one", "none")
+            msgspec.structs.force_setattr(self, field, words)
+        for field in ("scalar", "broadcast"):
+            if not isinstance(getattr(self, field), bool):
+                raise ArgumentError(f"engine.{field}", "True or False", getattr(self, field))
+        if self.numbers not in NUMBERS:
+            raise ArgumentError("engine.numbers", " or ".join(NUMBERS), self.numbers)
+        for field, least in (("axes", 0), ("size", 1)):
+            msgspec.structs.force_setattr(self, field, _range(f"engine.{field}", getattr(self, field), least))
+        if self.axes[1] > 3:
+            raise ArgumentError("engine.axes", "at most 3 axes", self.axes)
+        if self.scalar:
+            arrays = [word for word in self.operators if word not in OF_NUMBERS]
+            if arrays:
+                raise ArgumentError("engine.operators", "none of arrays, for a scalar engine", " ".join(arrays))
+        elif not {"sum", "mean"} & set(self.operators):
+            expected = "sum or mean besides, since backward starts from a single number (or scalar=True)"
+            raise ArgumentError("engine.operators", expected, " ".join(self.operators))
+        for operator in self.functions:
+            if operator not in (*OPERATORS, "backward"):
+                raise ArgumentError("engine.functions", f"keys among {' '.join(OPERATORS)} backward", operator)
+        self.dialect  # noqa: B018  # raises where a name is none
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the engine is spelled."""
+        leaf = self.leaf or ("Value" if self.scalar else "Tensor")
+        return Dialect(leaf, self.data, self.gradient, self.backward, dict(self.functions))
+
+
+def _words(argument: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(dict.fromkeys(value.split()))
+    if not isinstance(value, Iterable):
+        raise ArgumentError(argument, "words in one text, or a sequence of them", value)
+    return tuple(dict.fromkeys(map(str, value)))
+
+
+def _range(argument: str, value: Any, least: int) -> Range:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ArgumentError(argument, "a range (least, most)", value)
+    low, high = (whole(argument, bound) for bound in value)
+    if not least <= low <= high:
+        raise ArgumentError(argument, f"{least} <= least <= most", (low, high))
+    return low, high
+
+
+def engine(
+    leaf: Callable[[Any], Any] | None = None,
+    *,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    **supports: Any,
+) -> Any:
+    """Declares what an autograd engine supports; the arguments are those of ``EngineSupports``.
+
+    Given what makes a leaf from a number (or from an array), it is the whole adapter::
+
+        adapter = gradproof.engine(Value, scalar=True, operators="+ - * / ** neg relu")
+
+    Without, it decorates a function that takes a ``Graph`` and returns an answer by the names of ``graph.quantities``;
+    for engines that differentiate a function::
+
+        @gradproof.engine(operators="+ - * / @ sum")
+        def adapter(graph):
+            value, gradients = value_and_gradients(graph.evaluate, graph.leaves)
+            return graph.answer(value, gradients)
+
+    functions: by operator, what to call in place of Python's operator or the method of its name, with the same
+    arguments: ``{"relu": F.relu, "abs": abs}``; under ``backward``, what starts a reverse pass.
+    """
+    called = dict(functions or {})
+    for operator, function in called.items():
+        if not callable(function):
+            raise ArgumentError(f"engine.functions[{operator!r}]", "something to call", function)
+    supports["functions"] = {operator: _name(operator, function) for operator, function in called.items()}
+    if leaf is None:
+        return declaring(EngineSupports(**supports))
+    if not callable(leaf):
+        raise ArgumentError("engine.leaf", "what makes a leaf from a number or an array", leaf)
+    supports.setdefault("passes", ("once", "steps"))
+    declared = EngineSupports(**{"leaf": _name("leaf", leaf), **supports})
+
+    def adapter(graph: Graph) -> dict[str, Any]:
+        return run(graph, leaf, called)
+
+    return declaring(declared)(adapter)
+
+
+def _name(word: str, function: Callable[..., Any]) -> str:
+    """What to call a function in code: its own name, or the operator's where it has none."""
+    name = str(getattr(function, "__qualname__", "")).rpartition("<locals>.")[2]
+    if all(part.isidentifier() for part in name.split(".")):
+        return name
+    return word if word.isidentifier() else "function_" + "_".join(re.findall(r"\w", word) or ["of_operator"])
+
+
+def run(graph: Graph, leaf: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+    """Everything that a graph asks for, with tensors that hold their numbers and gradients in attributes.
+
+    Does exactly what ``graph.text()`` says. A gradient of None, where backward never came by, counts as zeros.
+    """
+    spelled = graph.dialect
+    answer: dict[str, Any] = {}
+    leaves = [leaf(_given(graph, array)) for array in graph.leaves]
+    for step, arrays in enumerate(graph.steps):
+        if step:
+            for tensor, array in zip(leaves, arrays, strict=True):
+                for attribute in (spelled.data, spelled.gradient):
+                    setattr(tensor, attribute, _read(leaf(_given(graph, array)), attribute, spelled))
+        tensors = graph.compute(leaves, functions)
+        for place in graph.backward:
+            if "backward" in functions:
+                functions["backward"](tensors[place])
+            else:
+                _read(tensors[place], spelled.backward, spelled)()
+        for place in graph.results:
+            answer[graph.quantity(graph.names[place], step)] = _read(tensors[place], spelled.data, spelled)
+        for place, tensor in enumerate(leaves):
+            gradient = _read(tensor, spelled.gradient, spelled)
+            # A copy: the next step may write into the same array.
+            found = _zeros(graph, place) if gradient is None else copy.deepcopy(gradient)
+            answer[graph.quantity(graph.gradient_name(place), step)] = found
+    return answer
+
+
+def _given(graph: Graph, array: Any) -> Any:
+    return float(array) if graph.scalar else array.copy()
+
+
+def _zeros(graph: Graph, place: int) -> Any:
+    return 0.0 if graph.scalar else graph.leaves[place] * 0
+
+
+def _read(tensor: Any, attribute: str, spelled: Dialect) -> Any:
+    try:
+        return getattr(tensor, attribute)
+    except AttributeError:
+        field = next(f for f in ("data", "gradient", "backward") if getattr(spelled, f) == attribute)
+        own = [name for name in dir(tensor) if not name.startswith("_")]
+        has = f"a {type(tensor).__name__}, which has {', '.join(own[:12]) or 'nothing public'}"
+        raise ArgumentError(
+            f"engine.{field}", f"the name of an attribute that tensors have, not {attribute!r}", has
+        ) from None
