@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from gradproof.target import target as target
 
 if TYPE_CHECKING:
+    from gradproof.asserting import GradientsNotCorrect as GradientsNotCorrect
+    from gradproof.asserting import assert_correct as assert_correct
+    from gradproof import adapters as adapters
     from gradproof.case import Case as Case
     from gradproof.errors import ArgumentError as ArgumentError
     from gradproof.errors import GradproofError as GradproofError
@@ -53,6 +56,7 @@ _HOME = {
     "Dense": "gradproof.layers",
     "Finding": "gradproof.verdict",
     "Gradients": "gradproof.gradients",
+    "GradientsNotCorrect": "gradproof.asserting",
     "GradproofError": "gradproof.errors",
     "Loss": "gradproof.loss",
     "Network": "gradproof.network",
@@ -66,6 +70,7 @@ _HOME = {
     "Update": "gradproof.update",
     "Verdict": "gradproof.verdict",
     "WeightDecay": "gradproof.optimiser",
+    "assert_correct": "gradproof.asserting",
     "check": "verify.campaign",
     "dense_chain": "gradproof.network",
     "explain": "verify.explanation",
@@ -73,13 +78,19 @@ _HOME = {
     "which_variant": "verify.trajectories",
 }
 
-__all__ = ["__version__", "target", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = ["__version__", "adapters", "target", *sorted(_HOME)]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name == "adapters":  # a package of many names: gradproof.adapters.plain
+        return import_module("gradproof.adapters")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'gradproof' has no attribute {name!r}")
+    if not home.startswith("gradproof."):
+        from gradproof.rooms import refuse_hidden
+
+        refuse_hidden()
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

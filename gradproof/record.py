@@ -68,6 +68,20 @@ class Failure(msgspec.Struct, frozen=True):
     """How many of the run's cases have this verdict for the same cause, before shrinking."""
     causes: tuple[Cause, ...] = ()
     """Of a wrong answer: the mistakes that explain it, or one entry that says what is known."""
+    families: tuple[str, ...] = ()
+    """The families that the run's cases alike belong to."""
+
+
+class FamilyResult(msgspec.Struct, frozen=True):
+    """What a run found of one family of cases: a part of all that a target supports, with a name."""
+
+    verdict: Verdict | None
+    """None where no case of it was drawn."""
+    cases: int
+    counts: dict[str, int]
+    """Verdict → number of cases."""
+    known: str | None = None
+    """Why it fails, where it is a known failure."""
 
 
 class CheckRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.check/1"):
@@ -92,6 +106,8 @@ class CheckRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproo
     seconds: float
     machine: Machine
     gradproof: str
+    families: dict[str, FamilyResult] = {}
+    """Id → what was found, for each family of all that the target supports."""
 
 
 class CaseRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.case/1"):

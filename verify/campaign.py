@@ -11,7 +11,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -21,7 +21,7 @@ from hypothesis.strategies import SearchStrategy
 import gradproof
 from gradproof.cases import AnyCase
 from gradproof.errors import ArgumentError
-from gradproof.record import CheckRecord, Failure, machine, now
+from gradproof.record import CheckRecord, Failure, FamilyResult, machine, now
 from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, Verdict, overall
 from verify import drawing
 from verify.calling import Cause
@@ -105,6 +105,28 @@ def check(
     return _Campaign(implementation, profile, seed, on_progress or _ignore, oracle).run(shrink_seconds)
 
 
+def families(implementation: Implementation) -> tuple[str, ...]:
+    """The ids of the families that cases of all that an implementation supports belong to.
+
+    Raises ArgumentError where no case can be drawn from what it declares.
+    """
+    return tuple(subject_of(implementation.supports).families(implementation.supports))
+
+
+def check_family(
+    implementation: Implementation,
+    family: str,
+    *,
+    cases: int,
+    seed: int = 0,
+    shrink_seconds: float = SHRINK_SECONDS,
+) -> CheckRecord:
+    """Checks an implementation on as many cases of one of its families. The same arguments give the same record."""
+    part = subject_of(implementation.supports).families(implementation.supports)[family]
+    narrowed = replace(implementation, supports=part)
+    return _Campaign(narrowed, f"{cases} cases", seed, _ignore, None, family, cases).run(shrink_seconds)
+
+
 def _ignore(progress: Progress) -> None:
     pass
 
@@ -119,14 +141,20 @@ class _Campaign:
         seed: int,
         on_progress: Callable[[Progress], None],
         oracle: Oracle | None,
+        family: str | None = None,
+        cases: int | None = None,
     ) -> None:
         self.implementation = implementation
         self.subject = subject_of(implementation.supports)
         self.profile = profile
+        self.asked = PROFILES[profile] if cases is None else cases
+        self.family = family
+        """The only family whose cases are surveyed; None for all."""
         self.seed = seed
         self.on_progress = on_progress
         self.oracle = oracle
         self.counts: Counter[Verdict] = Counter()
+        self.families = {name: Counter[Verdict]() for name in ((family,) if family else families(implementation))}
         self.known: dict[str, Assessment] = {}
         """Case id → what is known of it: shrinking starts by walking through the survey again."""
         self.groups: dict[tuple[Verdict, Cause], _Group] = {}
@@ -134,11 +162,6 @@ class _Campaign:
         self.judged: list[AnyCase] = []
         """Cases whose answers were compared in the survey, to name mistakes by."""
         self.notes: list[str] = []
-
-    @property
-    def asked(self) -> int:
-        """How many cases the profile asks for."""
-        return PROFILES[self.profile]
 
     def run(self, shrink_seconds: float) -> CheckRecord:
         started, clock = now(), time.perf_counter()
@@ -162,10 +185,16 @@ class _Campaign:
             seconds=round(time.perf_counter() - clock, 3),
             machine=machine(PACKAGES),
             gradproof=gradproof.__version__,
+            families={name: _family_result(counts) for name, counts in self.families.items()},
         )
 
     def strategy(self) -> SearchStrategy[Any]:
-        return self.subject.strategy(self.implementation.supports)
+        drawn = self.subject.strategy(self.implementation.supports)
+        return drawn if self.family is None else drawn.filter(self.belongs)
+
+    def belongs(self, case: AnyCase) -> bool:
+        """Whether a case is of the family asked for."""
+        return self.subject.family(case) == self.family
 
     def assess(self, case: AnyCase) -> Assessment:
         if case.id not in self.known:
@@ -180,6 +209,7 @@ class _Campaign:
         if assessment.gave:
             self.judged.append(case)
         self.counts[verdict] += 1
+        self.families.setdefault(self.subject.family(case), Counter())[verdict] += 1
         if verdict is not Verdict.CORRECT:
             key = (verdict, assessment.cause)
             self.groups.setdefault(key, _Group(*key)).cases.append(case)
@@ -240,11 +270,14 @@ class _Campaign:
             findings=findings,
             replay=self.again(),
             cases_alike=cases_alike,
+            families=tuple(sorted({self.subject.family(each) for each in group.cases})),
         )
 
     def again(self) -> str:
         """The command that runs all this again."""
         text = self.implementation.text
+        if self.family is not None:
+            return f"pytest {shlex.quote(f'gradproof::{text}::{self.family}')} --gradproof-seed {self.seed}"
         if not self.implementation.findable:
             return f"gradproof.check({text.rpartition(':')[2]}, profile={self.profile!r}, seed={self.seed})"
         return f"gradproof check {shlex.quote(text)} --profile {self.profile} --seed {self.seed}"
@@ -255,6 +288,14 @@ class _Campaign:
         if done < self.asked:
             self.notes.append(f"Only {done} distinct cases could be drawn from what the target supports.")
         self.notes += self.subject.notes(self.implementation.supports, self.surveyed)
+
+
+def _family_result(counts: Counter[Verdict]) -> FamilyResult:
+    return FamilyResult(
+        verdict=overall(counts) if counts else None,
+        cases=counts.total(),
+        counts={str(verdict): counts[verdict] for verdict in PRECEDENCE if counts[verdict]},
+    )
 
 
 class _Search:

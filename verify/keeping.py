@@ -21,8 +21,7 @@ def keep(record: CheckRecord, home: Path = HOME) -> tuple[CheckRecord, Path]:
     In what is kept, each failure's command is the one that replays its case. A case that another target failed before
     keeps that target, and the command names this one.
     """
-    failures = tuple(_keep_case(record, failure, home) for failure in record.failures)
-    kept = msgspec.structs.replace(record, failures=failures)
+    kept = keep_cases(record, home)
     stem = f"{re.sub(r'[^0-9]', '', record.started[:19])}-{_slug(record.target)}"
     file = home / CHECKS / f"{stem}.json"
     number = 1
@@ -31,6 +30,12 @@ def keep(record: CheckRecord, home: Path = HOME) -> tuple[CheckRecord, Path]:
         file = home / CHECKS / f"{stem}-{number}.json"
     write(file, encode(kept))
     return kept, file
+
+
+def keep_cases(record: CheckRecord, home: Path = HOME) -> CheckRecord:
+    """Writes a record's failing cases alone below ``home``; gives the record with the commands that replay them."""
+    failures = tuple(_keep_case(record, failure, home) for failure in record.failures)
+    return msgspec.structs.replace(record, failures=failures)
 
 
 def find(case_id: str, home: Path = HOME) -> CaseRecord:

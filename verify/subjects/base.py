@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
+import msgspec
 from hypothesis.strategies import SearchStrategy
 
 from gradproof.arrays import Array
@@ -61,6 +62,19 @@ class Subject(ABC, Generic[C, S]):
 
         Raises ArgumentError where none can be drawn.
         """
+
+    def families(self, supports: S) -> Mapping[str, S]:
+        """What is declared in parts, each with a verdict and a test item of its own: id → the part to draw from.
+
+        Every case that is declared belongs to one of them (``family``); from a part, cases of others may come too. Ids
+        are stable: they tell the part apart in words, ``add-float32-transposed``, and have no blanks in them.
+        """
+        dtypes: tuple[str, ...] = getattr(supports, "dtypes", ())
+        return {dtype: msgspec.structs.replace(supports, dtypes=(dtype,)) for dtype in dtypes}
+
+    def family(self, case: C) -> str:
+        """The id of the family that a case belongs to."""
+        return str(case.dtype)
 
     # How a target is called; see ``verify.calling.call``.
 
