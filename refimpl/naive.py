@@ -49,7 +49,21 @@ from refimpl.allowance import ROUND_UP, OpenSum, RunningBound
 from refimpl.arithmetic import FloatArithmetic, Values, evaluate
 from refimpl.enclosure import Enclosure, enclosure
 from refimpl.formats import Format, Precision
-from refimpl.language import Add, Anchor, Apply, Hinge, Leaf, Minimum, Node, Ones, Scale, Seed, Step
+from refimpl.language import (
+    Add,
+    Anchor,
+    Detour,
+    Join,
+    MatMul,
+    Multiply,
+    Node,
+    Place,
+    Reshape,
+    Scale,
+    Spread,
+    Take,
+    Total,
+)
 from refimpl.program import leaf_values
 from refimpl.variants import LIBRARY, MOST_ROUNDINGS, VARIANTS, Bound, Suprema
 
@@ -210,12 +224,14 @@ class NaiveBound(RunningBound):
         for node in self.enclosed.order:
             operands = tuple(values[id(operand)] for operand in node.operands)
             match node.primitive:
-                case Leaf() | Ones() | Seed() | Apply() | Hinge() | Step() | Minimum() | Anchor():
-                    found = np.maximum(1.0, self.magnitude(node))
                 case Scale(factor):
                     found = max(1.0, _upward(factor)) * operands[0]
-                case _:
+                case Add() | Multiply() | MatMul() | Total() | Spread() | Reshape() | Take() | Place() | Join():
                     found = evaluate(node, FloatArithmetic(np.dtype(np.float64)), operands, {})
+                case Detour():
+                    found = operands[0]
+                case _:
+                    found = np.maximum(1.0, self.magnitude(node))
             values[id(node)] = found
         return values
 

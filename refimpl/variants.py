@@ -80,6 +80,8 @@ class Variants:
     usual: Callable[[Suprema], Bound]
     divisor: Callable[[Suprema], Bound] = lambda s: np.zeros(np.shape(s.value))
     numerators: Mapping[str, Formula] = field(default_factory=dict)
+    naive: Mapping[str, Formula] = field(default_factory=dict)
+    """Formulas in use that lose more than the bound, or overflow elsewhere; ``refimpl.naive`` bounds them."""
 
     def bound(self, u: float, suprema: Suprema) -> Bound:
         """The absolute error that any of the formulas can make at unit roundoff u, underflow aside."""
@@ -107,9 +109,17 @@ _SIGMOID: Mapping[str, Formula] = MappingProxyType(
     {"1/(1 + exp(-z))": _sigmoid, "exp(z)/(1 + exp(z))": lambda z: np.exp(z) / (1 + np.exp(z))}
 )
 
+_SIGMOID_NAIVE: Mapping[str, Formula] = MappingProxyType(
+    {
+        "(1 + tanh(z/2))/2": lambda z: (1 + np.tanh(z / 2)) / 2,
+        "1 - sigmoid(-z)": lambda z: 1 - _sigmoid(-z),
+        "exp(z - log(1 + exp(z)))": lambda z: np.exp(z - np.log(1 + np.exp(z))),
+    }
+)
+
 VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
     {
-        ("sigmoid", 0): Variants(_SIGMOID, _relative(2 * _C + 2), _relative(4)),
+        ("sigmoid", 0): Variants(_SIGMOID, _relative(2 * _C + 2), _relative(4), naive=_SIGMOID_NAIVE),
         ("sigmoid", 1): Variants(
             {
                 "a(1 - a)": lambda z: _sigmoid(z) * (1 - _sigmoid(z)),
@@ -118,6 +128,12 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
             lambda s: (3 * _C + 5) * s.function,
             lambda s: 5 * s.function,
             lambda s: 2 * s.argument + np.log(4),  # (1 + e⁻ᶻ)² ≤ 4·e^{2|z|}
+            naive=MappingProxyType(
+                {
+                    "exp(z)/(1 + exp(z))^2": lambda z: np.exp(z) / (1 + np.exp(z)) ** 2,
+                    "a^2 exp(-z)": lambda z: _sigmoid(z) ** 2 * np.exp(-z),
+                }
+            ),
         ),
         ("tanh", 0): Variants(
             {
@@ -128,6 +144,13 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
             },
             _absolute(4 * _C + 5),
             _relative(2),
+            naive=MappingProxyType(
+                {
+                    "(exp(2z) - 1)/(exp(2z) + 1)": lambda z: (np.exp(2 * z) - 1) / (np.exp(2 * z) + 1),
+                    "1 - 2/(exp(2z) + 1)": lambda z: 1 - 2 / (np.exp(2 * z) + 1),
+                    "sinh(z)/cosh(z)": lambda z: np.sinh(z) / np.cosh(z),
+                }
+            ),
         ),
         ("tanh", 1): Variants(
             {
@@ -137,6 +160,9 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
             },
             _absolute(8 * _C + 14),
             _absolute(6),
+            naive=MappingProxyType(
+                {"4 exp(2z)/(1 + exp(2z))^2": lambda z: 4 * np.exp(2 * z) / (1 + np.exp(2 * z)) ** 2}
+            ),
         ),
         ("softplus", 0): Variants(
             {
@@ -146,12 +172,19 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
             },
             lambda s: (_C + 2) * (1 + s.function),
             _relative(4),
+            naive=MappingProxyType(
+                {
+                    "z + log(1 + exp(-z))": lambda z: z + np.log(1 + np.exp(-z)),
+                    "-log(sigmoid(-z))": lambda z: -np.log(_sigmoid(-z)),
+                }
+            ),
         ),
         ("softplus", 1): Variants(
             {**_SIGMOID, "exp(z - softplus(z))": lambda z: np.exp(z - _softplus(z))},
             lambda s: (2 * _C + 2 + (_C + 3) * (1 + s.function + s.argument)) * s.value,
             lambda s: (4 + s.argument) * s.value,
             numerators=MappingProxyType({"exp(z)/(1 + exp(z))": np.exp}),  # PyTorch: δ·eᶻ, then the quotient
+            naive=MappingProxyType({"1 - sigmoid(-z)": lambda z: 1 - _sigmoid(-z)}),
         ),
         ("exp", 0): Variants({"exp(z)": np.exp}, _relative(_C), _relative(2)),
         ("exp", 1): Variants({"exp(z)": np.exp}, _relative(_C), _relative(2)),
@@ -213,7 +246,8 @@ def overflows(program: Program, dtype: np.dtype[Any], leaves: Mapping[str, Value
 def _results(node: Node, operands: tuple[Values, ...], value: Values) -> Iterator[tuple[str, Values]]:
     match node.primitive:
         case Apply(function, order):
-            for words, formula in VARIANTS[function, order].formulas.items():
+            variants = VARIANTS[function, order]
+            for words, formula in {**variants.formulas, **variants.naive}.items():
                 yield f"{function}{'′' * order} as {words}", np.asarray(formula(operands[0]))
         case primitive:
             yield type(primitive).__name__.lower(), value

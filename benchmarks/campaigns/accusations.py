@@ -182,7 +182,8 @@ class SharedOracle:
 
     def oracle(self) -> Oracle:
         """The oracle to hand to the judge, for one case and any number of answers."""
-        return Oracle(self._enclosure, self._allowance, self._certified.overflowing, self._witness)
+        shared = (self._enclosure, self._allowance, self._certified.overflowing, self._witness)
+        return Oracle(*shared, self._certified.naive)
 
     def _enclosure(self, case: Case, bits: int) -> Any:
         if bits not in self._enclosures:
