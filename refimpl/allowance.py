@@ -407,9 +407,7 @@ class RunningBound:
         balls = self.enclosed.values[id(x)].reshape(-1, x.shape[-1])
         ranges = self._range(x).reshape(-1, x.shape[-1])
         tied = [greatest(row) for row in balls]
-        return [
-            (top if len(top) > 1 else [], greatest(row)) for top, row in zip(tied, ranges, strict=True)
-        ]
+        return [(top if len(top) > 1 else [], greatest(row)) for top, row in zip(tied, ranges, strict=True)]
 
     def _stepped(self, node: Node, below: Fraction, above: Fraction) -> Bound:
         (z,) = node.operands

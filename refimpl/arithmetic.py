@@ -25,6 +25,7 @@ from refimpl.language import (
     Detour,
     Hinge,
     Join,
+    Largest,
     Leaf,
     MatMul,
     Minimum,
@@ -35,6 +36,7 @@ from refimpl.language import (
     Reshape,
     Scale,
     Seed,
+    Share,
     Spread,
     Step,
     Take,
@@ -110,7 +112,29 @@ class Arithmetic(ABC):
 
     def minimum(self, x: Values, y: Values) -> Values:
         """The lesser of x and y entry by entry."""
-        return self.add(x, self.hinge(np.asarray(y - x), Fraction(1), Fraction(0)))
+        return self.add(x, self.hinge(self.less(y, x), Fraction(1), Fraction(0)))
+
+    def less(self, x: Values, y: Values) -> Values:
+        """X − y."""
+        return self.add(x, self.scale(y, Fraction(-1)))
+
+    def largest(self, x: Values) -> Values:
+        """The greatest entry along the last axis: two at a time."""
+        found, *others = _along_last(x)
+        for other in others:
+            found = self.add(found, self.hinge(self.less(other, found), Fraction(0), Fraction(1)))
+        return found
+
+    def share(self, x: Values) -> Values:
+        """The slope of ``largest`` for each entry: two at a time, so that a later one that is chosen leaves nothing."""
+        found, *others = _along_last(x)
+        shares = [self.full(found.shape, 1)]
+        for other in others:
+            taken = self.step(self.less(other, found), Fraction(0), Fraction(1))
+            found = self.add(found, self.hinge(self.less(other, found), Fraction(0), Fraction(1)))
+            left = self.less(self.full(found.shape, 1), taken)
+            shares = [*(self.multiply(share, left) for share in shares), taken]
+        return np.stack(shares, axis=-1)
 
     def matmul(self, a: Values, b: Values) -> Values:
         """A @ b of two matrices."""
@@ -125,6 +149,10 @@ class Arithmetic(ABC):
         result = self.full(shape, 0)
         np.add.at(result.reshape(-1), indices, x.reshape(-1))
         return result
+
+
+def _along_last(x: Values) -> list[Values]:
+    return [np.asarray(part) for part in np.moveaxis(x, -1, 0)]
 
 
 def run(results: Sequence[Node], arithmetic: Arithmetic, leaves: Mapping[str, Values]) -> tuple[Values, ...]:
@@ -172,12 +200,16 @@ def evaluate(node: Node, arithmetic: Arithmetic, operands: tuple[Values, ...], l
             return np.concatenate(operands, axis=axis)
         case Apply(function, order):
             return arithmetic.apply(function, order, operands[0])
-        case Hinge(below, above):
+        case Hinge(below, above, _):
             return arithmetic.hinge(operands[0], below, above)
-        case Step(below, above):
+        case Step(below, above, _):
             return arithmetic.step(operands[0], below, above)
         case Minimum():
             return arithmetic.minimum(*operands)
+        case Largest():
+            return arithmetic.largest(operands[0])
+        case Share():
+            return arithmetic.share(operands[0])
         case Detour():
             return operands[0]
         case Anchor():
@@ -252,6 +284,17 @@ class FloatArithmetic(Arithmetic):
 
     def minimum(self, x: Values, y: Values) -> Values:
         return np.asarray(np.where(y.real < x.real, y, x), dtype=self.dtype)
+
+    def largest(self, x: Values) -> Values:
+        place = np.expand_dims(np.argmax(x.real, axis=-1), -1)
+        return np.asarray(np.take_along_axis(x, place, axis=-1)[..., 0])
+
+    def share(self, x: Values) -> Values:
+        """1 for the first of the greatest."""
+        place = np.expand_dims(np.argmax(x.real, axis=-1), -1)
+        found = np.zeros(x.shape, dtype=self.dtype)
+        np.put_along_axis(found, place, self.dtype.type(1), axis=-1)
+        return found
 
     def anchor(self, x: Values) -> Values:
         return np.broadcast_to(x.real.max(axis=-1, keepdims=True).astype(self.dtype), x.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,18 @@ def root(x: Any) -> Any:
     return arb(0).union(x.upper().sqrt())
 
 
+def greatest(row: Values) -> list[int]:
+    """Which of some balls may hold the greatest number: those that no other is certainly above."""
+    top = reduce(lambda best, ball: ball if ball.lower() > best.lower() else best, row)
+    return [i for i, ball in enumerate(row) if not ball < top]
+
+
 class BallArithmetic(ObjectArithmetic):
     """Balls at the working precision of the surrounding ``precision`` block.
 
-    ``kinks`` counts the hinges met whose argument's ball contains 0 while its slopes differ; ``exact_kinks`` those of
-    them whose argument is exactly 0, so that no precision could tell its sign.
+    ``kinks`` counts the kinks met: steps whose argument's ball contains 0 while their slopes differ, and rows of which
+    several entries may be the greatest; ``exact_kinks`` those of them whose argument is exactly 0, or whose entries
+    are exactly equal, so that no precision could tell.
     """
 
     def __init__(self) -> None:
@@ -109,11 +117,22 @@ class BallArithmetic(ObjectArithmetic):
             return self.number(below)
         self.kinks += 1
         self.exact_kinks += bool(x == 0)
-        return self.at_kink(below, above)
-
-    def at_kink(self, below: Fraction, above: Fraction) -> Any:
-        """The slope at a kink: all values between the one-sided ones."""
         return self.number(below).union(self.number(above))
+
+    def largest(self, x: Values) -> Values:
+        result = np.empty(x.shape[:-1], dtype=object)
+        result.reshape(-1)[:] = [reduce(arb.max, row) for row in x.reshape(-1, x.shape[-1])]
+        return result
+
+    def share(self, x: Values) -> Values:
+        result = self.full(x.shape, 0).reshape(-1, x.shape[-1])
+        for row, shares in zip(x.reshape(-1, x.shape[-1]), result, strict=True):
+            top = greatest(row)
+            if len(top) > 1:
+                self.kinks += 1
+                self.exact_kinks += all(bool(row[i] - row[top[0]] == 0) for i in top)
+            shares[top] = arb(1) if len(top) == 1 else arb(0).union(arb(1))
+        return result.reshape(x.shape)
 
     def anchor(self, x: Values) -> Values:
         rows = x.reshape(-1, x.shape[-1])

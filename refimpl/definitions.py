@@ -43,8 +43,8 @@ ACTIVATIONS: Mapping[str, Callable[[Node, Activation], Node]] = MappingProxyType
         "identity": lambda z, _: z,
         "sigmoid": elementwise("sigmoid"),
         "tanh": elementwise("tanh"),
-        "relu": lambda z, _: hinge(z, Fraction(0), Fraction(1)),
-        "leaky_relu": lambda z, layer: hinge(z, Fraction(layer.parameter or 0.0), Fraction(1)),
+        "relu": lambda z, _: hinge(z, Fraction(0), Fraction(1), "relu"),
+        "leaky_relu": lambda z, layer: hinge(z, Fraction(layer.parameter or 0.0), Fraction(1), "leaky_relu"),
         "softplus": elementwise("softplus"),
         "softmax": lambda z, _: softmax(z),
     }
@@ -168,7 +168,7 @@ def penalty_of(penalty: Penalty, parameters: list[Node]) -> Node | None:
     factor = Fraction(penalty.strength) / (2 if penalty.half else 1)
     sums: Node | None = None
     for theta in parameters:
-        terms = hinge(theta, Fraction(-1), Fraction(1)) if penalty.kind == "l1" else apply("square", theta)
+        terms = hinge(theta, Fraction(-1), Fraction(1), "l1") if penalty.kind == "l1" else apply("square", theta)
         part = total(terms, tuple(range(len(terms.shape))))
         sums = part if sums is None else sums + part
     return None if sums is None else scale(sums, factor, "lambda")

@@ -18,8 +18,8 @@ from gradproof.errors import ArgumentError, GradproofError
 from gradproof.layers import Shape
 from refimpl.arithmetic import Values, run_all
 from refimpl.balls import BallArithmetic, exact_balls, precision
-from refimpl.kinks import ENUMERATED, ChosenArithmetic, Kind, corner_ends, rerun
-from refimpl.language import Node, Step, ordered
+from refimpl.kinks import Kind, Met, TooManyTermsError, corner_ends, expanded, places, rerun
+from refimpl.language import Node, ordered
 from refimpl.program import Program, leaf_values, program_of
 
 LEAST_BITS = 53
@@ -58,8 +58,8 @@ class ProgramEnclosure:
     given: Given
     bits: int
     """The precision asked for."""
-    met_kinks: int
-    """Number of kinks met: hinges whose argument is 0, or cannot be told from 0 with SIGN_BITS."""
+    places: tuple[Met, ...]
+    """The kinks met: hinges whose argument is 0, rows of which several entries tie, or what SIGN_BITS do not tell."""
     working_bits: int
     """The precision computed with: that asked for, or higher where a sign or a finite ball needed it."""
     order: tuple[Node, ...]
@@ -67,12 +67,17 @@ class ProgramEnclosure:
     values: Mapping[int, Values]
     """The balls of every node, by its identity."""
     ends: Mapping[int, tuple[Values, Values]]
-    """For results at kinks, by identity: the least and the greatest admissible value of each entry."""
+    """For results, by identity: the least and the greatest admissible value of each entry, where corners tell them."""
 
     @property
     def computation(self) -> Program:
         """The program."""
         return self.given.computation
+
+    @property
+    def met_kinks(self) -> int:
+        """Number of kinks met."""
+        return len(self.places)
 
     def names(self) -> tuple[str, ...]:
         """The quantities, in the order of the computation."""
@@ -116,12 +121,12 @@ class ProgramEnclosure:
     def kinks(self, name: str) -> npt.NDArray[np.bool_]:
         """Where a kink makes a set of an entry: its least and greatest values differ.
 
-        Where corners are too many to compute: where its ball stays as wide when the precision doubles.
+        Where corners do not tell: where its ball stays as wide when the precision doubles.
         """
         if not self.met_kinks:
             return np.zeros(self.shape(name), dtype=bool)
         low, high = (end.reshape(-1) for end in self.interval(name))
-        if self.outer_hull:
+        if id(self.computation.results[name]) not in self.ends:
             finer = self._finer.balls(name).reshape(-1)
             found = [
                 bool(fine.rad() > 0 and 2 * fine.rad() > ball.rad()) for ball, fine in zip(low, finer, strict=True)
@@ -136,29 +141,25 @@ class ProgramEnclosure:
 
     @cached_property
     def kinds_met(self) -> frozenset[Kind]:
-        """The kinds of the kinks met: their one-sided slopes, (0, 1) for ReLU."""
-        return frozenset(
-            (node.primitive.below, node.primitive.above)
-            for node in self.order
-            if isinstance(node.primitive, Step) and node.primitive.below != node.primitive.above
-            if any(ball.contains(0) for ball in self.values[id(node.operands[0])].reshape(-1))
-        )
+        """The kinds of the kinks met."""
+        return frozenset(place.kind for place in self.places)
 
     @property
     def outer_hull(self) -> bool:
-        """Whether there are too many kinks to compute every corner: a set may then be wider than what is admissible."""
-        return self.met_kinks > (ENUMERATED if self.given.affine else 0)
+        """Whether corners do not tell every set, so that one may be wider than what is admissible."""
+        return any(id(node) not in self.ends for node in self.computation.results.values())
 
     def under(self, choose: Callable[[Kind], Fraction]) -> Self:
-        """What an implementation gives that takes the slope below + c · (above − below) at every kink.
+        """What an implementation gives that makes the same choice at every kink of a kind.
 
-        choose: the choice c in [0, 1] for a kind of hinge, (0, 1) for ReLU: 0 takes its slope at 0 to be 0.
+        choose: the choice c in [0, 1] for a kind: at a hinge the slope below + c · (above − below), so that 0 takes
+        ReLU's slope at 0 to be 0; at a tie 0 gives everything to the first, ½ to each the same, 1 to the last.
         """
-        arithmetic = ChosenArithmetic(lambda _, kind: choose(kind))
+        chosen = [(place, place.slopes(choose(place.kind))) for place in self.places]
         with precision(self.working_bits):
-            leaves = self.given.leaves()
-            values = rerun(self.order, self.values, arithmetic, leaves)
-        return replace(self, values=values, ends={})
+            values = rerun(self.order, self.values, chosen, self.given.leaves())
+        results = self.computation.results.values()
+        return replace(self, values=values, ends={id(node): (values[id(node)],) * 2 for node in results})
 
     def nearest(self, name: str) -> Float64:
         """Each exact number correctly rounded to float64, ties to even.
@@ -275,11 +276,32 @@ def enclosed_program(given: Given, bits: int, working: int) -> ProgramEnclosure:
         if not untold and (working >= given.most_bits or _all_finite(values[id(node)] for node in results)):
             break
         working *= 2
-    ends: dict[int, tuple[Values, Values]] = {}
-    if given.affine and 0 < arithmetic.kinks <= ENUMERATED:
-        with precision(working):
-            ends = corner_ends(results, arithmetic.kinks, order, values, leaves)
-    return ProgramEnclosure(given, bits, arithmetic.kinks, working, order, values, ends)
+    with precision(working):
+        met = places(order, values)
+        ends = _ends(given, results, order, values, met, leaves)
+    return ProgramEnclosure(given, bits, met, working, order, values, ends)
+
+
+def _ends(
+    given: Given,
+    results: tuple[Node, ...],
+    order: tuple[Node, ...],
+    values: Mapping[int, Values],
+    met: tuple[Met, ...],
+    leaves: Mapping[str, Values],
+) -> dict[int, tuple[Values, Values]]:
+    """The least and the greatest admissible values of results, as far as corners tell them."""
+    alone = {id(node): (values[id(node)],) * 2 for node in results}
+    if not met:
+        return alone
+    if not given.affine:
+        return {}
+    try:
+        polynomials = expanded(order, values, met, leaves)
+    except TooManyTermsError:
+        return {}
+    found = {name: corner_ends(polynomials[name], met) if name in polynomials else ends for name, ends in alone.items()}
+    return {name: ends for name, ends in found.items() if ends is not None}
 
 
 def _leaves(case: Case) -> dict[str, Values]:

@@ -13,6 +13,7 @@ The primitives, and where their derivatives come from:
 - ``apply``: an elementwise function; its derivative is derived by SymPy (``refimpl.functions``), never written down;
 - ``hinge``: a selection, below · z for z < 0 and above · z for z > 0; its derivative ``step`` is a set at 0;
 - ``minimum``: a selection, the lesser of two; its derivative is a step of their difference, a set where they tie;
+- ``largest``: a selection, the greatest along the last axis; its derivative ``share`` is a set where several tie;
 - ``anchor``: a number to subtract before exponentials, on which no result depends; it has no derivative;
 - ``detour``: a tensor itself, with a note of what else implementations compute on the way to it.
 """
@@ -130,10 +131,11 @@ class Apply(Primitive):
 
 @dataclass(frozen=True, eq=False)
 class Hinge(Primitive):
-    """below · z for z < 0, above · z for z > 0, and 0 at 0."""
+    """below · z for z < 0, above · z for z > 0, and 0 at 0; ``name`` says whose kink it is, ``relu`` say."""
 
     below: Fraction
     above: Fraction
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +144,31 @@ class Step(Primitive):
 
     below: Fraction
     above: Fraction
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum(Primitive):
-    """The lesser of x and y, entry by entry, of one shape."""
+    """The lesser of x and y, entry by entry, of one shape; ``name`` says whose kink a tie is."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Largest(Primitive):
+    """The greatest entry along the last axis, which disappears; ``name`` says whose kink a tie is."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Share(Primitive):
+    """The derivative of ``Largest`` for each entry: 1 for the greatest and 0 for the others of its row.
+
+    Where several tie, the set of all shares from 0 to 1 of these that add up to 1.
+    """
+
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,20 +301,25 @@ def apply(function: str, x: Node) -> Node:
     return Node(Apply(function), (x,), x.shape)
 
 
-def hinge(x: Node, below: Fraction, above: Fraction) -> Node:
-    """Below · x for x < 0, above · x for x > 0."""
-    return Node(Hinge(below, above), (x,), x.shape)
+def hinge(x: Node, below: Fraction, above: Fraction, name: str = "") -> Node:
+    """Below · x for x < 0, above · x for x > 0; ``name`` says whose kink it is."""
+    return Node(Hinge(below, above, name), (x,), x.shape)
 
 
-def minimum(x: Node, y: Node) -> Node:
-    """The lesser of x and y, entry by entry."""
+def minimum(x: Node, y: Node, name: str = "") -> Node:
+    """The lesser of x and y, entry by entry; ``name`` says whose kink a tie is."""
     _same_shape("minimum", x, y)
-    return Node(Minimum(), (x, y), x.shape)
+    return Node(Minimum(name), (x, y), x.shape)
 
 
-def maximum(x: Node, y: Node) -> Node:
-    """The greater of x and y, entry by entry."""
-    return scale(minimum(scale(x, Fraction(-1)), scale(y, Fraction(-1))), Fraction(-1))
+def maximum(x: Node, y: Node, name: str = "") -> Node:
+    """The greater of x and y, entry by entry; ``name`` says whose kink a tie is."""
+    return scale(minimum(scale(x, Fraction(-1)), scale(y, Fraction(-1)), name), Fraction(-1))
+
+
+def largest(x: Node, name: str = "") -> Node:
+    """The greatest entry along the last axis, which disappears; ``name`` says whose kink a tie is."""
+    return Node(Largest(name), (x,), x.shape[:-1])
 
 
 def detour(x: Node, roundings: int, *magnitudes: Node, returning: int = 0) -> Node:
@@ -347,13 +374,18 @@ def adjoints(node: Node, delta: Node) -> tuple[Node | None, ...]:
             )
             return (delta * slope,)
         case Hinge():
-            slope = Node(Step(primitive.below, primitive.above), operands, node.shape, f"derivative of {node.note}")
-            return (delta * slope,)
+            step = Step(primitive.below, primitive.above, primitive.name)
+            return (delta * Node(step, operands, node.shape, f"derivative of {node.note}"),)
         case Minimum():
             # The slope for x is 1 where y − x > 0; for y it is what is left, by the same choice where they tie.
             difference = operands[1] - operands[0]
-            first = Node(Step(Fraction(0), Fraction(1)), (difference,), node.shape, f"derivative of {node.note}")
+            step = Step(Fraction(0), Fraction(1), primitive.name)
+            first = Node(step, (difference,), node.shape, f"derivative of {node.note}")
             return delta * first, delta * (ones(node.shape) - first)
+        case Largest():
+            (x,) = operands
+            share = Node(Share(primitive.name), operands, x.shape, f"derivative of {node.note}")
+            return (spread(delta, (-1,), x.shape) * share,)
         case Detour(_, returning):
             back = detour(delta, returning, *(delta * size for size in operands[1:])) if returning else delta
             return (back, *(None for _ in operands[1:]))

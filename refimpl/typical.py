@@ -18,7 +18,7 @@ independent numbers: the model's assumption, and the reason why an error beyond 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from refimpl.arithmetic import Values
 from refimpl.balls import BallArithmetic, precision
-from refimpl.enclosure import Enclosure
+from refimpl.enclosure import Enclosure, ProgramEnclosure
 from refimpl.formats import Format
 from refimpl.language import (
     Add,
@@ -35,6 +35,7 @@ from refimpl.language import (
     Detour,
     Hinge,
     Join,
+    Largest,
     Leaf,
     MatMul,
     Minimum,
@@ -45,6 +46,7 @@ from refimpl.language import (
     Reshape,
     Scale,
     Seed,
+    Share,
     Spread,
     Step,
     Take,
@@ -78,7 +80,16 @@ def sampled(enclosed: Enclosure, target: Format, *, rounds_leaves: bool) -> dict
 
     inf or NaN where float64 cannot hold what the simulation needs. Signs of hinges are those of the exact arguments.
     """
-    simulation = _Simulation(enclosed, target, rounds_leaves=rounds_leaves)
+    # The same case has the same typical allowance in every process.
+    seed = int(enclosed.case.id, 16)
+    return sampled_program(enclosed, target, leaf_values(enclosed.case), seed, rounds_leaves=rounds_leaves)
+
+
+def sampled_program(
+    enclosed: ProgramEnclosure, target: Format, leaves: Mapping[str, Values], seed: int, *, rounds_leaves: bool
+) -> dict[str, Floats]:
+    """The same for any program, given its leaves."""
+    simulation = _Simulation(enclosed, target, leaves, seed, rounds_leaves=rounds_leaves)
     with np.errstate(all="ignore"), precision(enclosed.working_bits):
         errors = {id(node): error for node, error in simulation.run()}
         results = enclosed.computation.results
@@ -88,14 +99,21 @@ def sampled(enclosed: Enclosure, target: Format, *, rounds_leaves: bool) -> dict
 class _Simulation:
     """The errors of SAMPLES runs of a program, side by side along a first axis."""
 
-    def __init__(self, enclosed: Enclosure, target: Format, *, rounds_leaves: bool) -> None:
+    def __init__(
+        self,
+        enclosed: ProgramEnclosure,
+        target: Format,
+        leaves: Mapping[str, Values],
+        seed: int,
+        *,
+        rounds_leaves: bool,
+    ) -> None:
         self.enclosed = enclosed
         self.target = target
         self.rounds_leaves = rounds_leaves
-        self.leaves = leaf_values(enclosed.case)
+        self.leaves = leaves
         self._exact: dict[int, Floats] = {}
-        # The same case has the same typical allowance in every process.
-        self.rng = np.random.default_rng(int(enclosed.case.id, 16))
+        self.rng = np.random.default_rng(seed)
 
     def run(self) -> Iterator[tuple[Node, Floats]]:
         """Each node with its errors, (SAMPLES, *shape)."""
@@ -130,7 +148,7 @@ class _Simulation:
             case Leaf():
                 size = np.abs(self.exact(node)) if self.rounds_leaves else np.zeros(node.shape)
                 return self.rounding(size)
-            case Ones() | Seed() | Step() | Anchor():
+            case Ones() | Seed() | Step() | Share() | Anchor():
                 return np.zeros((SAMPLES, *node.shape))
             case Add():
                 passed = errors[0] + errors[1]
@@ -169,13 +187,16 @@ class _Simulation:
                 return np.concatenate(errors, axis=axis + 1)
             case Apply(function, order):
                 return self.applied(node.operands[0], function, order, errors[0])
-            case Hinge(below, above):
+            case Hinge(below, above, _):
                 slope = np.where(self.exact(node.operands[0]) > 0, float(above), float(below))
                 rounds = {abs(below), abs(above)} - {0, 1}
                 return errors[0] * slope + (self.rounding(np.abs(self.exact(node))) if rounds else 0.0)
             case Minimum():
                 x, y = (self.exact(operand) for operand in node.operands)
                 return np.where(x <= y, errors[0], errors[1])
+            case Largest():
+                greatest = np.expand_dims(np.argmax(self.exact(node.operands[0]), axis=-1), -1)[np.newaxis]
+                return np.asarray(np.take_along_axis(errors[0], greatest, axis=-1)[..., 0])
             case Detour(roundings, _):
                 sizes = sum((np.abs(self.exact(operand)) for operand in node.operands[1:]), np.zeros(node.shape))
                 return errors[0] + self.rounding(math.sqrt(roundings) * sizes)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gradproof.gradients import LOSS, OUTPUTS
+from refimpl.kinks import TIE, Kind
 
-Kind = tuple[Fraction, Fraction]
-"""A hinge's one-sided slopes (below, above)."""
 Met = Mapping[Kind, frozenset[Fraction]]
-"""Per kind of kink the choices c, slope = below + c · (above − below), that agree with an answer."""
+"""Per kind of kink the choices c that agree with an answer: at hinges the slope below + c · (above − below), at ties 0
+for the first takes all, ½ for the same to each, 1 for the last takes all."""
 
 CHOICES = (Fraction(0), Fraction(1, 2), Fraction(1))
 MOST_KINDS = 4
@@ -63,20 +63,34 @@ def told(cases: Iterable[Met]) -> tuple[str, ...]:
 
 
 def _sentence(kind: Kind, choices: frozenset[Fraction]) -> str | None:
-    if not choices:
-        return f"At 0 the target does not always take {_name(kind)} to be the same."
     if len(choices) == len(CHOICES):
         return None  # no case tells them apart
-    below, above = kind
+    if kind.tie:
+        what = _TIES.get(kind.name.removeprefix(TIE), kind.name.removeprefix(TIE))
+        if not choices:
+            return f"Where several tie for {what}, the target does not always pass the gradient on in the same way."
+        ways = " or ".join(_SHARES[choice] for choice in sorted(choices))
+        return f"Where several tie for {what}, in the target {ways}."
+    where, what = _HINGES.get(kind.name, ("0", "a slope"))
+    if kind.name == "leaky_relu":
+        what = f"{what} with slope {float(kind.below):g}"
+    if not choices:
+        return f"At {where} the target does not always take {what} to be the same."
+    below, above = kind.below, kind.above
     slopes = " or ".join(f"{float(below + choice * (above - below)):g}" for choice in sorted(choices))
-    return f"At 0 the target takes {_name(kind)} to be {slopes}."
+    return f"At {where} the target takes {what} to be {slopes}."
 
 
-def _name(kind: Kind) -> str:
-    match kind:
-        case (0, 1):
-            return "ReLU's derivative"
-        case (-1, 1):
-            return "the derivative of |θ| (the L1 penalty)"
-        case (below, _):
-            return f"the derivative of leaky ReLU with slope {float(below):g}"
+_HINGES: Mapping[str, tuple[str, str]] = {
+    "relu": ("0", "ReLU's derivative"),
+    "leaky_relu": ("0", "the derivative of leaky ReLU"),
+    "l1": ("0", "the derivative of |θ| (the L1 penalty)"),
+}
+"""A hinge's name → where it bends, and what has that slope."""
+_TIES: Mapping[str, str] = {}
+"""A tie's name → what is the greatest of several."""
+_SHARES: Mapping[Fraction, str] = {
+    Fraction(0): "the first takes the whole gradient",
+    Fraction(1, 2): "each takes the same share of the gradient",
+    Fraction(1): "the last takes the whole gradient",
+}

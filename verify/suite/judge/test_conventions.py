@@ -11,10 +11,11 @@ import pytest
 import gradproof
 from gradproof.case import Case
 from gradproof.verdict import Verdict
+from refimpl.kinks import Kind
 from verify.campaign import check
 from verify.conventions import told
 
-RELU, ABSOLUTE = (Fraction(0), Fraction(1)), (Fraction(-1), Fraction(1))
+RELU, ABSOLUTE = Kind("relu", Fraction(0), Fraction(1)), Kind("l1", Fraction(-1), Fraction(1))
 
 
 def relu_network(slope_at_0: Any, sign_at_0: Any = 0.0, **supports: Any) -> Any:
@@ -83,7 +84,7 @@ def test_only_what_tells_something_is_told() -> None:
     assert told([{ABSOLUTE: frozenset({Fraction(0), Fraction(1, 2)})}]) == (
         "At 0 the target takes the derivative of |θ| (the L1 penalty) to be -1 or 0.",
     )
-    leaky = (Fraction(1, 4), Fraction(1))
+    leaky = Kind("leaky_relu", Fraction(1, 4), Fraction(1))
     assert told([{leaky: frozenset({Fraction(0)})}]) == (
         "At 0 the target takes the derivative of leaky ReLU with slope 0.25 to be 0.25.",
     )

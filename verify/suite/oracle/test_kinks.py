@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.case import Case
-from gradproof.layers import Activation, Branches, Dense
+from gradproof.layers import Activation, Branches, Dense, Layer, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
-from refimpl.enclosure import Enclosure, enclosure
-from refimpl.kinks import ENUMERATED, Kind
+from refimpl import kinks
+from refimpl.arithmetic import Values
+from refimpl.balls import exact_balls, precision
+from refimpl.enclosure import Enclosure, Given, enclosed_program, enclosure
+from refimpl.kinks import ENUMERATED, Kind, rerun
+from refimpl.language import Node, apply, gradients, largest, leaf, total
+from refimpl.program import Program
 
-RELU = (Fraction(0), Fraction(1))
+RELU = Kind("relu", Fraction(0), Fraction(1))
 
 
 def constant(choice: Fraction | int) -> Callable[[Kind], Fraction]:
     return lambda kind: Fraction(choice)
 
 
-def ends(enclosed: Enclosure, name: str) -> tuple[Any, Any]:
+def ends(enclosed: Any, name: str) -> tuple[Any, Any]:
     return enclosed.lower(name), enclosed.upper(name)
 
 
@@ -54,20 +61,46 @@ def test_corners_are_tighter_than_intervals() -> None:
     assert ends(enclosure(case), "inputs") == (0, 0)
 
 
+def towers(width: int) -> Case:
+    """Two layers of ReLU at 0, so that each kink of the one meets each of the other in a product."""
+    relu = Activation("relu")
+    network = Network((1,), (Dense(width, False), relu, Dense(width, False), relu, Dense(1, False)))
+    sizes = {"0.weight": (1, width), "2.weight": (width, width), "4.weight": (width, 1)}
+    return Case(network, {name: np.ones(shape) for name, shape in sizes.items()}, [[0.0]], upstream=[[1.0]])
+
+
 def test_beyond_the_limit_the_hull_is_an_outer_one_and_says_so() -> None:
-    width = ENUMERATED + 1
-    network = Network((1,), (Dense(width, False), Activation("relu"), Dense(1, False)))
-    parameters = {"0.weight": np.ones((1, width)), "2.weight": np.ones((width, 1))}
-    many = enclosure(Case(network, parameters, [[0.0]], upstream=[[1.0]]))
+    width = ENUMERATED // 2 + 1
+    many = enclosure(towers(width))
     assert many.outer_hull
+    assert bool(many.kinks("inputs").all())
     low, high = ends(many, "inputs")
     assert low <= 0
-    assert width <= high <= width * (1 + 2.0**-20)  # intervals keep 30 bits of a radius
-    few = Network((1,), (Dense(ENUMERATED, False), Activation("relu"), Dense(1, False)))
-    parameters = {"0.weight": np.ones((1, ENUMERATED)), "2.weight": np.ones((ENUMERATED, 1))}
-    enclosed = enclosure(Case(few, parameters, [[0.0]], upstream=[[1.0]]))
+    assert width**2 <= high <= width**2 * (1 + 2.0**-20)  # intervals keep 30 bits of a radius
+    few = enclosure(towers(ENUMERATED // 2))
+    assert not few.outer_hull
+    assert ends(few, "inputs") == (0, (ENUMERATED // 2) ** 2)
+
+
+def test_too_many_products_give_an_outer_hull_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not enclosure(towers(3)).outer_hull
+    monkeypatch.setattr(kinks, "MOST_TERMS", 9)
+    enclosed = enclosure(towers(3))
+    assert enclosed.outer_hull
+    assert bool(enclosed.kinks("inputs").all())
+
+
+def test_kinks_that_never_meet_in_a_product_have_no_limit() -> None:
+    width, batch = 3 * ENUMERATED, 4
+    network = Network((1,), (Dense(width, False), Activation("relu"), Dense(1, False)))
+    slopes = np.arange(1.0, width + 1).reshape(-1, 1) * (-1.0) ** np.arange(width).reshape(-1, 1)
+    parameters = {"0.weight": np.ones((1, width)), "2.weight": slopes}
+    enclosed = enclosure(Case(network, parameters, np.zeros((batch, 1)), upstream=np.ones((batch, 1))))
+    assert enclosed.met_kinks == batch * width
     assert not enclosed.outer_hull
-    assert ends(enclosed, "inputs") == (0, ENUMERATED)
+    low, high = ends(enclosed, "inputs")
+    assert np.all(low == slopes[slopes < 0].sum())
+    assert np.all(high == slopes[slopes > 0].sum())
 
 
 def test_kinds_of_kinks_may_follow_different_conventions() -> None:
@@ -80,19 +113,111 @@ def test_kinds_of_kinks_may_follow_different_conventions() -> None:
     assert ends(usual, "0.weight") == (0, 0)
 
 
+def corners(enclosed: Any) -> Iterator[dict[int, Values]]:
+    """The program run anew for every option at every kink: what sets are defined by."""
+    with precision(enclosed.working_bits):
+        leaves = enclosed.given.leaves()
+        for options in product(*(place.options for place in enclosed.places)):
+            chosen = list(zip(enclosed.places, options, strict=True))
+            yield rerun(enclosed.order, enclosed.values, chosen, leaves)
+
+
+def demand_the_corners(enclosed: Any) -> None:
+    """The set of each entry is spanned by the program's values at all corners, to all the bits computed."""
+    found = list(corners(enclosed))
+    assert not enclosed.outer_hull
+    with precision(enclosed.working_bits):
+        for name, node in enclosed.computation.results.items():
+            low, high = (end.reshape(-1) for end in enclosed.interval(name))
+            for entry in range(low.size):
+                values = [values[id(node)].reshape(-1)[entry] for values in found]
+                least, greatest = values[0], values[0]
+                for value in values[1:]:
+                    least, greatest = least.min(value), greatest.max(value)
+                for end, expected in ((low[entry], least), (high[entry], greatest)):
+                    assert end.overlaps(expected), (name, entry, end, expected)
+                    assert (end - expected).abs_upper() < 2.0**-90 * (1 + expected.abs_upper())
+
+
+def numbers(data: st.DataObject, *shape: int) -> Any:
+    size = int(np.prod(shape))
+    drawn = data.draw(st.lists(st.integers(-2, 2).map(float), min_size=size, max_size=size))
+    return np.array(drawn).reshape(shape)
+
+
+TREES: dict[str, tuple[Layer, ...]] = {
+    "two layers": (Dense(2), Activation("relu"), Dense(2), Activation("relu")),
+    "three layers": (
+        *(Dense(1), Activation("leaky_relu", 0.25), Dense(2), Activation("relu")),
+        *(Dense(1), Activation("leaky_relu", -0.5)),
+    ),
+    "residual": (Dense(2), Activation("relu"), Residual((Dense(2), Activation("relu")))),
+    "branches": (
+        Branches(((Dense(2), Activation("relu")), (Activation("relu"), Activation("tanh"))), "concat"),
+        Dense(1),
+        Activation("relu"),
+    ),
+}
+
+
+@pytest.mark.parametrize("tree", TREES)
+@given(st.data())
+def test_sets_are_what_running_the_program_at_every_corner_gives(tree: str, data: st.DataObject) -> None:
+    penalty = Penalty("l1", 0.5, half=False, biases=False) if data.draw(st.booleans()) else None
+    network = Network((2,), TREES[tree], Loss("half_squared_error", "sum"), penalty)
+    parameters = {name: numbers(data, *shape) for name, shape in network.parameter_shapes.items()}
+    case = Case(network, parameters, numbers(data, 2, 2), targets=numbers(data, 2, network.output_shape[0]) + 0.25)
+    enclosed = enclosure(case)
+    if enclosed.met_kinks <= 8:
+        demand_the_corners(enclosed)
+
+
+def greatest_of(rows: Any, upstream: Any) -> Any:
+    """The enclosure of Σ upstream · exp(max of each row), and of its gradient for the rows."""
+    x, v = leaf("x", rows.shape), leaf("v", upstream.shape)
+    result = total(v * apply("exp", largest(x, "some")), (0,))
+    results: dict[str, Node] = {"loss": result, **gradients(result, {"x": x})}
+    given = Given(
+        Program({"x": x, "v": v}, results), lambda: {"x": exact_balls(rows), "v": exact_balls(upstream)}, affine=True
+    )
+    return enclosed_program(given, 128, 128)
+
+
+def test_what_ties_for_the_greatest_shares_the_gradient() -> None:
+    rows = np.array([[1.0, 1.0, 0.5, 1.0], [2.0, -1.0, 2.0 - 2.0**-50, 0.0]])
+    enclosed = greatest_of(rows, np.array([3.0, 1.0]))
+    assert enclosed.met_kinks == 1
+    low, high = ends(enclosed, "x")
+    e = 3 * np.e
+    assert np.allclose(low, [[0, 0, 0, 0], [np.exp(2), 0, 0, 0]], rtol=1e-15)
+    assert np.allclose(high, [[e, e, 0, e], [np.exp(2), 0, 0, 0]], rtol=1e-15)
+    for choice, shares in (
+        (Fraction(0), [1, 0, 0, 0]),
+        (Fraction(1, 2), [1 / 3, 1 / 3, 0, 1 / 3]),
+        (Fraction(1), [0, 0, 0, 1]),
+        (Fraction(1, 4), [2 / 3, 1 / 6, 0, 1 / 6]),
+    ):
+        under = enclosed.under(constant(choice))
+        assert np.allclose(under.lower("x")[0], np.multiply(shares, e), rtol=1e-14)
+        assert np.allclose(under.upper("x")[0], np.multiply(shares, e), rtol=1e-14)
+
+
+@given(st.data())
+def test_sets_at_ties_are_what_every_choice_of_one_entry_gives(data: st.DataObject) -> None:
+    rows = numbers(data, 2, 3)
+    enclosed = greatest_of(rows, numbers(data, 2))
+    demand_the_corners(enclosed)
+    tied = [(row == row.max()).sum() for row in rows]
+    assert enclosed.met_kinks == sum(int(count > 1) for count in tied)
+
+
 @given(st.data())
 def test_every_choice_lies_in_the_set_and_its_ends_are_reached(data: st.DataObject) -> None:
-    integers = st.integers(-2, 2).map(float)
-
-    def array(*shape: int) -> Any:
-        size = int(np.prod(shape))
-        return np.array(data.draw(st.lists(integers, min_size=size, max_size=size))).reshape(shape)
-
     relu = Activation("relu")
     network = Network((2,), (Dense(2), relu, Dense(2), relu), Loss("half_squared_error", "sum"))
-    parameters = {name: array(*shape) for name, shape in network.parameter_shapes.items()}
-    case = Case(network, parameters, array(1, 2), targets=array(1, 2))
-    enclosed = enclosure(case)
+    parameters = {name: numbers(data, *shape) for name, shape in network.parameter_shapes.items()}
+    case = Case(network, parameters, numbers(data, 1, 2), targets=numbers(data, 1, 2))
+    enclosed: Enclosure = enclosure(case)
     choice = Fraction(data.draw(st.integers(0, 4)), 4)
     chosen = enclosed.under(constant(choice))
     corner_ends = [enclosed.under(constant(c)) for c in (0, 1)]

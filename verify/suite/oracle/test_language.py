@@ -17,7 +17,7 @@ from gradproof.layers import Activation, Dense
 from gradproof.loss import Loss
 from gradproof.network import Network
 from refimpl import language
-from refimpl.arithmetic import ObjectArithmetic, Values, evaluate, run
+from refimpl.arithmetic import FloatArithmetic, ObjectArithmetic, Values, evaluate, run
 from refimpl.balls import BallArithmetic, exact_balls, precision
 from refimpl.functions import FUNCTIONS, Z, definition, derivative, straight_line
 from refimpl.language import (
@@ -27,6 +27,7 @@ from refimpl.language import (
     Detour,
     Hinge,
     Join,
+    Largest,
     Leaf,
     MatMul,
     Minimum,
@@ -38,6 +39,7 @@ from refimpl.language import (
     Reshape,
     Scale,
     Seed,
+    Share,
     Spread,
     Step,
     Take,
@@ -228,7 +230,7 @@ BILINEAR: dict[type[Primitive], tuple[st.SearchStrategy[Node], Callable[..., Val
     MatMul: (matmuls(), numpy_matmul),
 }
 WITHOUT_ADJOINT = {Leaf, Ones, Seed}
-NONLINEAR = {Apply, Hinge, Step, Minimum, Anchor, Detour}
+NONLINEAR = {Apply, Hinge, Step, Minimum, Largest, Share, Anchor, Detour}
 """Tested below one by one."""
 
 
@@ -320,6 +322,39 @@ def test_a_minimum_is_the_lesser_and_passes_its_gradient_there(x: Fraction, y: F
         assert slopes == ([v, 0] if x < y else [0, v])
 
 
+@pytest.mark.parametrize("numbers", ["two at a time", "balls", "floats"])
+@given(data=st.data())
+def test_the_largest_takes_the_gradient_of_its_row(numbers: str, data: Any) -> None:
+    size = data.draw(st.integers(1, 4))
+    rows = data.draw(st.lists(st.lists(st.integers(-3, 3), min_size=size, max_size=size), min_size=2, max_size=2))
+    x, v = np.array(rows), np.array([2, -3])
+    node = language.largest(leaf("x", x.shape))
+    (part,) = adjoints(node, leaf("v", (2,)))
+    assert part is not None
+    arithmetic, arrays = {
+        "two at a time": (
+            RATIONALS,
+            {k: as_objects(list(map(Fraction, a.flat)), a.shape) for k, a in (("x", x), ("v", v))},
+        ),
+        "balls": (BallArithmetic(), {"x": exact_balls(x), "v": exact_balls(v)}),
+        "floats": (FloatArithmetic(np.dtype(float)), {"x": x.astype(float), "v": v.astype(float)}),
+    }[numbers]
+    value, slopes = run([node, part], arithmetic, arrays)
+    assert [float(entry) for entry in value] == x.max(axis=-1).tolist()
+    top = x == x.max(axis=-1, keepdims=True)
+    for row in range(2):
+        alone = np.count_nonzero(top[row]) == 1
+        if alone:
+            assert [float(entry) for entry in slopes[row]] == (v[row] * top[row]).tolist()
+        elif numbers == "balls":
+            ends = [(float(ball.lower()), float(ball.upper())) for ball in slopes[row]]
+            expected = [(min(v[row], 0), max(v[row], 0)) if tied else (0, 0) for tied in top[row]]
+            assert np.allclose(ends, expected, rtol=0, atol=2.0**-25)  # a radius has 30 bits
+        else:  # one of those that tie
+            assert sorted(map(float, slopes[row])) == sorted([float(v[row])] + [0.0] * (size - 1))
+            assert top[row][int(np.argmax(slopes[row] != 0))]
+
+
 def test_a_detour_is_its_first_operand() -> None:
     node = language.detour(leaf("x", (1,)), 3, leaf("y", (1,)))
     delta = leaf("v", (1,))
@@ -333,7 +368,8 @@ def test_a_detour_on_the_way_back_passes_the_gradient_on_with_its_size_times_the
     back, none = adjoints(language.detour(leaf("x", (1,)), 0, size, returning=5), delta)
     assert none is None
     assert back is not None
-    assert back.primitive == Detour(5)
+    assert isinstance(back.primitive, Detour)
+    assert (back.primitive.roundings, back.primitive.returning) == (5, 0)
     leaves = {"v": as_objects([Fraction(3)], (1,)), "y": as_objects([Fraction(-7)], (1,))}
     assert [value.tolist() for value in run(back.operands, RATIONALS, leaves)] == [[3], [-21]]
     assert run([back], RATIONALS, leaves)[0].tolist() == [3]
