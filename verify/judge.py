@@ -32,7 +32,7 @@ from gradproof.vocabulary import Dtype
 from verify import conventions
 from verify.calling import Cause
 from verify.reading import layer_of
-from verify.resemblance import resemblance
+from verify.resemblance import Fits, resemblance
 
 FIRST_BITS = 128
 LAST_BITS = 4096
@@ -97,13 +97,14 @@ def certified() -> Oracle:
     """The oracle of refimpl."""
     from refimpl.allowance import allowance
     from refimpl.enclosure import enclosure
-    from refimpl.naive import naive_allowance
+    from refimpl.naive import by_probabilities, naive_allowance
     from refimpl.taylor import witness
+    from refimpl.variants import overflowing as overflowing_as_written
 
     def overflowing(case: Case, dtype: Dtype) -> tuple[str, ...]:
-        from refimpl.variants import overflowing
-
-        return overflowing(case, dtype)
+        other = by_probabilities(case)
+        found = overflowing_as_written(case, dtype) + (overflowing_as_written(other, dtype) if other else ())
+        return tuple(dict.fromkeys(found))
 
     return Oracle(
         enclosure, lambda case, enclosed: allowance(case, enclosed=enclosed), overflowing, witness, naive_allowance
@@ -135,12 +136,17 @@ def judge(case: Case, answer: Gradients, oracle: Oracle | None = None) -> CaseVe
 
 def examine(case: Case, answer: Gradients, oracle: Oracle | None = None) -> Judgement:
     """The same as ``judge``, with the cause, and how much was compared."""
-    given = _given(case, answer)
+    given, radii = _given(case, answer), _radii(answer)
+    return heard(case.id, given, lambda: Hearing(case, given, certified() if oracle is None else oracle, radii))
+
+
+def heard(case_id: str, given: Mapping[str, Array], hearing: Callable[[], Hearing]) -> Judgement:
+    """What comes of a hearing, for a case of any kind; ``given`` is the answer, whose form was checked before."""
     entries = sum(array.size for array in given.values())
     try:
-        hearing = _Hearing(case, given, certified() if oracle is None else oracle)
-        findings = hearing.findings()
-    except Exception as error:  # whatever it is, it is ours: the answer's form was checked above
+        held = hearing()
+        findings = held.findings()
+    except Exception as error:  # whatever it is, it is ours: the answer's form was checked before
         frame = traceback.extract_tb(error.__traceback__)[-1]
         message = (
             f"gradproof itself fails on this case: {type(error).__name__}: {error} "
@@ -148,13 +154,13 @@ def examine(case: Case, answer: Gradients, oracle: Oracle | None = None) -> Judg
         )
         finding = Finding(Verdict.ORACLE_CONFLICT, TARGET, message)
         return Judgement(
-            CaseVerdict(case.id, finding.verdict, (finding,)), (type(error).__name__, frame.name), entries, 0
+            CaseVerdict(case_id, finding.verdict, (finding,)), (type(error).__name__, frame.name), entries, 0
         )
     verdict = overall(finding.verdict for finding in findings)
     first = [finding.quantity for finding in findings if finding.verdict is verdict]
-    kinks = hearing.enclosed.met_kinks
-    taken = conventions.met(hearing.enclosed, given, hearing.allowed) if kinks and verdict is Verdict.CORRECT else {}
-    return Judgement(CaseVerdict(case.id, verdict, findings), _cause(case.network, first), entries, kinks, taken)
+    kinks = held.enclosed.met_kinks
+    taken = conventions.met(held.enclosed, given, held.allowed) if kinks and verdict is Verdict.CORRECT else {}
+    return Judgement(CaseVerdict(case_id, verdict, findings), held.cause(first), entries, kinks, taken)
 
 
 def first_wrong(network: Network, quantities: list[str]) -> list[str]:
@@ -197,6 +203,17 @@ def _given(case: Case, answer: Gradients) -> dict[str, Array]:
     return {name: given[name] for name in shapes if name in given}
 
 
+def _radii(answer: Gradients) -> dict[str, Float64]:
+    shapes = {name: np.shape(value) for name, value in answer.quantities().items()}
+    radii = {name: np.asarray(value, dtype=np.float64) for name, value in answer.radii.items()}
+    for name, radius in radii.items():
+        if radius.shape != shapes.get(name):
+            raise ArgumentError(f"radii[{name!r}]", f"the shape of that quantity, {shapes.get(name)}", radius.shape)
+        if not np.all(np.isfinite(radius) & (radius >= 0)):
+            raise ArgumentError(f"radii[{name!r}]", "finite numbers of at least 0", "others")
+    return radii
+
+
 @dataclass(frozen=True)
 class _Ruling:
     """What is proved about each entry of one quantity; an entry in none of the arrays is fine."""
@@ -229,21 +246,27 @@ class _Ruling:
         return self.inaccurate if verdict is Verdict.INACCURATE else self.undecided | self.too_wide
 
 
-class _Hearing:
-    """One answer before the judge."""
+class Hearing:
+    """One answer before the judge. What depends on the kind of the case stands at the end, for other kinds to say."""
 
-    def __init__(self, case: Case, given: Mapping[str, Array], oracle: Oracle) -> None:
+    def __init__(self, case: Any, given: Mapping[str, Array], oracle: Oracle, radii: Mapping[str, Float64]) -> None:
         self.case = case
         self.given = given
         self.oracle = oracle
+        self.radii = radii
         self.bits = FIRST_BITS
         self.enclosed = oracle.enclosure(case, self.bits)
         allowance = oracle.allowance(case, self.enclosed)
-        self.allowed, self.typical = allowance.rigorous, allowance.typical
+        # What is within a radius of what came may be what the implementation computed: so much more is allowed.
+        self.allowed, self.typical = (
+            {name: bound[name] + radii.get(name, 0.0) for name in given}
+            for bound in (allowance.rigorous, allowance.typical)
+        )
         self._formulas: tuple[str, ...] | None = None
         self._lax: Lax | None = None
 
     def findings(self) -> tuple[Finding, ...]:
+        """All that is not correct, in the order of the answer; one finding where the oracle contradicts itself."""
         rulings = {name: self.rule(name) for name in self.given}
         while any(np.any(ruling.too_wide) for ruling in rulings.values()) and 2 * self.bits <= LAST_BITS:
             self.bits *= 2
@@ -258,6 +281,7 @@ class _Hearing:
         return tuple(self.finding(name, ruling, list(failed)) for name, ruling in failed.items())
 
     def rule(self, name: str) -> _Ruling:
+        """What is proved about each entry of a quantity."""
         got, allowed = self.given[name].astype(np.float64), self.allowed[name]
         if allowed.shape != got.shape or np.any(np.isnan(allowed)) or np.any(allowed < 0):
             raise ArithmeticError(f"the allowance of {name} is no bound: {allowed}")
@@ -267,7 +291,7 @@ class _Hearing:
             width = np.where(np.isinf(high), np.inf, high - low)
             # A float next to the exact number is as good as can be: also where nothing bounds careful arithmetic, and
             # where the exact number is 0 and its ball, however narrow, is not.
-            spacing = np.spacing(np.abs(got).astype(self.case.dtype)).astype(np.float64)
+            spacing = self.spacing(got)
         vacuous = np.isinf(allowed)
         scale = np.where(vacuous, spacing, allowed)
         wrong = finite & ~vacuous & (low > allowed)
@@ -294,7 +318,7 @@ class _Hearing:
             return np.zeros(low.shape, dtype=bool)
         if self._lax is None:
             self._lax = self.oracle.naive(self.case, self.enclosed)
-        return np.asarray(low <= self._lax.bound[name])
+        return np.asarray(low <= self._lax.bound[name] + self.radii.get(name, 0.0))
 
     def formulas(self) -> tuple[str, ...]:
         """Documented naive formulas that overflow on this case; asked only once a number is not finite."""
@@ -303,6 +327,7 @@ class _Hearing:
         return self._formulas
 
     def finding(self, name: str, ruling: _Ruling, failed: list[str]) -> Finding:
+        """A ruling that is not correct in words and numbers; ``failed`` are all quantities that have such a one."""
         verdict = ruling.verdict()
         bad = ruling.where(verdict)
         got = self.given[name]
@@ -312,7 +337,7 @@ class _Hearing:
             verdict=verdict,
             quantity=name,
             message=f"{_share(label(name), bad)} {verdict}{self._facts(name, verdict, bad, failed)}",
-            layer=layer_of(self.case.network, name),
+            layer=self.layer(name),
             index=index,
             got=repr(float(got[index])),
             exact=self.enclosed.decimal(name, index, DIGITS),
@@ -339,7 +364,7 @@ class _Hearing:
         def fits(numbers: npt.ArrayLike) -> Booleans:
             return np.asarray(self.enclosed.distance(name, numbers) <= allowed)
 
-        fact = resemblance(self.case, got, bad, lower / 2 + upper / 2, fits)
+        fact = self.resemblance(name, bad, lower / 2 + upper / 2, fits)
         facts += f"; {fact}" if fact else ""
         return facts + self._place(name, failed)
 
@@ -358,7 +383,7 @@ class _Hearing:
 
     def _place(self, name: str, failed: list[str]) -> str:
         """Whether it starts here, where the answer shows that."""
-        first = first_wrong(self.case.network, failed)
+        first = self.first_wrong(failed)
         if name not in first:
             return ""
         if len(failed) == 1 and len(self.given) > 1:
@@ -371,10 +396,37 @@ class _Hearing:
 
     def _rounds_to(self, name: str, got: Float64) -> Booleans:
         """Where an infinite number is what the exact one rounds to, being beyond the largest of the dtype."""
-        largest = float(np.finfo(self.case.dtype).max)
+        largest = self.largest()
         high = (got == np.inf) & (self.enclosed.lower(name) >= largest)
         low = (got == -np.inf) & (self.enclosed.upper(name) <= -largest)
         return np.asarray(high | low)
+
+    # What depends on the kind of the case.
+
+    def spacing(self, got: Float64) -> Float64:
+        """The distance from each number to its next neighbour in the case's dtype."""
+        return np.asarray(np.spacing(np.abs(got).astype(self.case.dtype)), dtype=np.float64)
+
+    def largest(self) -> float:
+        """The largest finite number of the case's dtype."""
+        return float(np.finfo(self.case.dtype).max)
+
+    def layer(self, name: str) -> str | None:
+        """The layer that a quantity belongs to, in words; None where it belongs to none."""
+        return layer_of(self.case.network, name)
+
+    def first_wrong(self, quantities: list[str]) -> list[str]:
+        """Of the quantities that are not right, those where it starts."""
+        return first_wrong(self.case.network, quantities)
+
+    def cause(self, quantities: list[str]) -> Cause:
+        """What is alike between this case and others that fail like it; ``quantities`` are what fails."""
+        return _cause(self.case.network, quantities)
+
+    def resemblance(self, name: str, bad: Booleans, middle: Float64, fits: Fits) -> str:
+        """What the wrong entries of a quantity certainly have to do with the exact ones; empty where nothing."""
+        outputs = math.prod(self.case.network.output_shape)
+        return resemblance(self.case.batch, outputs, self.given[name], bad, middle, fits)
 
 
 def _digits(error: float, exact: float) -> int:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gradproof.arrays import Array
-from gradproof.case import Case
 
 Float64 = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -20,11 +19,12 @@ Fits = Callable[[npt.ArrayLike], Booleans]
 """Given numbers in place of those that came: which of them are no further from the exact ones than allowed."""
 
 
-def resemblance(case: Case, got: Array, bad: Booleans, middle: Float64, fits: Fits) -> str:
+def resemblance(batch: int, outputs: int, got: Array, bad: Booleans, middle: Float64, fits: Fits) -> str:
     """What can be said of the bad entries for certain, as a clause; empty where there is nothing.
 
     Arguments:
-        case: gives the sizes that factors are compared with.
+        batch: samples, which factors are compared with.
+        outputs: those of one sample, likewise.
         got: what came, of whatever shape; entries outside ``bad`` are right.
         bad: the wrong entries.
         middle: float64 numbers next to the exact ones.
@@ -41,7 +41,7 @@ def resemblance(case: Case, got: Array, bad: Booleans, middle: Float64, fits: Fi
     factor = _factor(numbers[bad], middle[bad])
     if factor is None:
         return ""
-    exact, words = min(_factors(case), key=lambda candidate: abs(float(candidate[0]) - factor))
+    exact, words = min(_factors(batch, outputs), key=lambda candidate: abs(float(candidate[0]) - factor))
     # A quotient is rounded once more than what came, which the allowance may not have to spare.
     quotient, eps = numbers / float(exact), np.finfo(np.float64).eps
     if np.all((fits(quotient) | fits(quotient * (1 + eps)) | fits(quotient * (1 - eps)))[bad]):
@@ -52,12 +52,11 @@ def resemblance(case: Case, got: Array, bad: Booleans, middle: Float64, fits: Fi
     return ""
 
 
-def _factors(case: Case) -> Iterator[tuple[Fraction, str]]:
+def _factors(batch: int, outputs: int) -> Iterator[tuple[Fraction, str]]:
     """Factors that mistakes leave behind, the plainest first, with what in the case is as large."""
-    outputs = int(np.prod(case.network.output_shape))
     named: dict[int, list[str]] = {}
-    products = [("samples × outputs", case.batch * outputs)] if min(case.batch, outputs) > 1 else []
-    for name, size in (("samples", case.batch), ("outputs", outputs), *products):
+    products = [("samples × outputs", batch * outputs)] if min(batch, outputs) > 1 else []
+    for name, size in (("samples", batch), ("outputs", outputs), *products):
         named.setdefault(size, []).append(name)
     sizes = [(Fraction(size), f" ({', '.join(names)}: {size})") for size, names in named.items() if size > 1]
     sized = [*sizes, *((1 / size, words) for size, words in sizes)]
