@@ -1,46 +1,22 @@
-"""What somebody's autograd engine declares of itself, and how a graph is run with it."""
+"""What somebody's autograd engine declares of itself."""
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import msgspec
 
 from gradproof.checks import whole
 from gradproof.declaration import Declaration, declaring
 from gradproof.errors import ArgumentError
-from gradproof.expressions import FUNCTIONS, OPERATORS, REDUCTIONS, SELECTIONS
-from gradproof.graph import Dialect, Graph
+from gradproof.operators import OF_NUMBERS, OPERATORS, WORDS, Dialect
 from gradproof.target import Range
 from gradproof.vocabulary import DTYPES, Dtype
 
-WORDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        **{name: f"x {name} y" for name in "+-*/"},
-        "neg": "-x",
-        "**": "x ** 2, a number as exponent",
-        "x**y": "x ** y",
-        "2**x": "2 ** x",
-        **{name: f"x.{name}()" for name in FUNCTIONS},
-        **{name: f"x.{name}(y)" for name in SELECTIONS},
-        **{name: f"x.{name}(), of all entries" for name in REDUCTIONS},
-        **{f"{name}(axis)": f"x.{name}(axis=0), x.{name}(axis=0, keepdims=True)" for name in REDUCTIONS},
-        "@": "x @ y, of two matrices",
-        "T": "x.T, of a matrix",
-        "reshape": "x.reshape(2, 3)",
-        "x[i]": "x[0], x[0, 1]",
-        "x[i:j]": "x[0:2], x[0:2, 1]",
-        "x[[i,j]]": "x[[0, 0, 1]]: an entry may be asked for twice",
-    }
-)
-"""What may be declared as ``operators``, and what it means."""
-
-OF_NUMBERS: Final = (*"+-*/", "neg", "**", "x**y", "2**x", *FUNCTIONS, *SELECTIONS)
-"""Those that a scalar engine may have."""
+if TYPE_CHECKING:
+    from gradproof.graph import Graph
 
 PASSES: Final = ("once", "steps", "accumulate", "repeat", "replace")
 
@@ -51,7 +27,7 @@ NUMBERS: Final[tuple[Numbers, ...]] = ("both", "right", "never")
 class EngineSupports(Declaration, frozen=True, kw_only=True):
     """What an autograd engine can do. Graphs are drawn from all of it and from nothing else.
 
-    operators: words of ``gradproof.engine.WORDS``, as a sequence or one text with spaces: ``"+ - * / ** neg relu"``.
+    operators: words of ``gradproof.operators.WORDS``, as a sequence or one text with spaces: ``"+ - * / ** neg relu"``.
     scalar: whether its values are single numbers; else they are arrays.
     numbers: where Python numbers may stand beside a tensor in + − × ÷: on ``both`` sides (x − 2 and 2 − x), on the
         ``right`` alone, or ``never``.
@@ -67,7 +43,7 @@ class EngineSupports(Declaration, frozen=True, kw_only=True):
         ``repeat``: backward twice from one result: the gradients add up;
         ``replace``: the same, where the second call puts the gradients in place of the first one's.
     dtypes: the precisions that it computes in.
-    leaf, data, gradient, backward, functions: how it is spelled; see ``gradproof.graph.Dialect``.
+    leaf, data, gradient, backward, functions: how it is spelled; see ``gradproof.operators.Dialect``.
     """
 
     decorator: ClassVar[str] = "@gradproof.engine"
@@ -108,6 +84,9 @@ class EngineSupports(Declaration, frozen=True, kw_only=True):
             arrays = [word for word in self.operators if word not in OF_NUMBERS]
             if arrays:
                 raise ArgumentError("engine.operators", "none of arrays, for a scalar engine", " ".join(arrays))
+            if self.dtypes != ("float64",):
+                expected = "float64 for a scalar engine, whose numbers are Python's floats"
+                raise ArgumentError("engine.dtypes", expected, " ".join(self.dtypes))
         elif not {"sum", "mean"} & set(self.operators):
             expected = "sum or mean besides, since backward starts from a single number (or scalar=True)"
             raise ArgumentError("engine.operators", expected, " ".join(self.operators))
@@ -176,7 +155,8 @@ def engine(
     declared = EngineSupports(**{"leaf": _name("leaf", leaf), **supports})
 
     def adapter(graph: Graph) -> dict[str, Any]:
-        return run(graph, leaf, called)
+        answer: dict[str, Any] = graph.run(leaf, called)
+        return answer
 
     return declaring(declared)(adapter)
 
@@ -187,52 +167,3 @@ def _name(word: str, function: Callable[..., Any]) -> str:
     if all(part.isidentifier() for part in name.split(".")):
         return name
     return word if word.isidentifier() else "function_" + "_".join(re.findall(r"\w", word) or ["of_operator"])
-
-
-def run(graph: Graph, leaf: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
-    """Everything that a graph asks for, with tensors that hold their numbers and gradients in attributes.
-
-    Does exactly what ``graph.text()`` says. A gradient of None, where backward never came by, counts as zeros.
-    """
-    spelled = graph.dialect
-    answer: dict[str, Any] = {}
-    leaves = [leaf(_given(graph, array)) for array in graph.leaves]
-    for step, arrays in enumerate(graph.steps):
-        if step:
-            for tensor, array in zip(leaves, arrays, strict=True):
-                for attribute in (spelled.data, spelled.gradient):
-                    setattr(tensor, attribute, _read(leaf(_given(graph, array)), attribute, spelled))
-        tensors = graph.compute(leaves, functions)
-        for place in graph.backward:
-            if "backward" in functions:
-                functions["backward"](tensors[place])
-            else:
-                _read(tensors[place], spelled.backward, spelled)()
-        for place in graph.results:
-            answer[graph.quantity(graph.names[place], step)] = _read(tensors[place], spelled.data, spelled)
-        for place, tensor in enumerate(leaves):
-            gradient = _read(tensor, spelled.gradient, spelled)
-            # A copy: the next step may write into the same array.
-            found = _zeros(graph, place) if gradient is None else copy.deepcopy(gradient)
-            answer[graph.quantity(graph.gradient_name(place), step)] = found
-    return answer
-
-
-def _given(graph: Graph, array: Any) -> Any:
-    return float(array) if graph.scalar else array.copy()
-
-
-def _zeros(graph: Graph, place: int) -> Any:
-    return 0.0 if graph.scalar else graph.leaves[place] * 0
-
-
-def _read(tensor: Any, attribute: str, spelled: Dialect) -> Any:
-    try:
-        return getattr(tensor, attribute)
-    except AttributeError:
-        field = next(f for f in ("data", "gradient", "backward") if getattr(spelled, f) == attribute)
-        own = [name for name in dir(tensor) if not name.startswith("_")]
-        has = f"a {type(tensor).__name__}, which has {', '.join(own[:12]) or 'nothing public'}"
-        raise ArgumentError(
-            f"engine.{field}", f"the name of an attribute that tensors have, not {attribute!r}", has
-        ) from None

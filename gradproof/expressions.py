@@ -1,50 +1,23 @@
 """Expressions over somebody's tensors: the operators, what shapes they give, how they are called and written.
 
 An operation is applied to whatever objects a person's engine makes: ``applied`` uses their own operator overloading
-and methods, and ``written`` gives the same as the code that a person would type. Facts only: what an operator computes
-is defined in ``refimpl``.
+and methods, and ``written`` gives the same as the code that a person would type. What is computed is defined in
+``refimpl``.
 """
 
 from __future__ import annotations
 
 import math
-import operator as python
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from gradproof.errors import ArgumentError
 from gradproof.layers import Shape
-
-ARITHMETIC: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
-    {"+": python.add, "-": python.sub, "*": python.mul, "/": python.truediv, "**": python.pow}
-)
-"""Operators of two operands, entry by entry; either operand may be a Python number."""
-
-Domain = Literal["all", "positive"]
-
-FUNCTIONS: Final[Mapping[str, Domain]] = MappingProxyType(
-    {
-        "exp": "all",
-        "log": "positive",
-        "sqrt": "positive",
-        "tanh": "all",
-        "sigmoid": "all",
-        "softplus": "all",
-        "relu": "all",
-        "abs": "all",
-    }
-)
-"""Elementwise functions of one operand, and where they are differentiable or have one-sided derivatives."""
-
-SELECTIONS: Final = ("maximum", "minimum")
-"""Elementwise functions of two operands."""
-REDUCTIONS: Final = ("sum", "mean")
-
-OPERATORS: Final = (*ARITHMETIC, "neg", "@", *FUNCTIONS, *SELECTIONS, *REDUCTIONS, "reshape", "T", "index")
+from gradproof.operators import ARITHMETIC, OPERATORS, REDUCTIONS, SELECTIONS
 
 
 class Number(msgspec.Struct, frozen=True, tag_field="is", tag="number"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from gradproof.checks import whole
 from gradproof.errors import ArgumentError
 from gradproof.expressions import Node, Number, Operation, applied, result_shape, written
 from gradproof.layers import Shape
+from gradproof.operators import Dialect
 from gradproof.vocabulary import DTYPES, Dtype
 
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
@@ -26,32 +26,6 @@ LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 Again = Literal["adds", "replaces"]
 """What a second backward pass does to the gradients that are there: adds to them, or puts its own in their place."""
 AGAIN: Final[tuple[Again, ...]] = ("adds", "replaces")
-
-
-class Dialect(msgspec.Struct, frozen=True):
-    """How somebody's engine is spelled.
-
-    leaf: what makes a tensor. data, gradient: the attributes that hold a tensor's numbers and its gradient.
-    backward: the method that starts a reverse pass. functions: by operator of ``gradproof.expressions``, or
-    ``backward``, the function that is called in place of the operator or method.
-    """
-
-    leaf: str = "Value"
-    data: str = "data"
-    gradient: str = "grad"
-    backward: str = "backward"
-    functions: dict[str, str] = {}
-
-    def __post_init__(self) -> None:
-        for field in ("leaf", "data", "gradient", "backward"):
-            _check_name(f"dialect.{field}", getattr(self, field))
-        for operator, name in self.functions.items():
-            _check_name(f"dialect.functions[{operator!r}]", name)
-
-
-def _check_name(argument: str, name: str) -> None:
-    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in str(name).split(".")):
-        raise ArgumentError(argument, "a name as in Python code", name)
 
 
 class GraphData(msgspec.Struct, frozen=True, tag_field="kind", tag="graph"):
@@ -204,16 +178,20 @@ class Graph:
 
     @cached_property
     def quantities(self) -> Mapping[str, Shape]:
-        """What is asked for, with shapes, step by step: each result's value, ``d``, each leaf's gradient, ``a.grad``.
+        """What is asked for, with shapes, step by step: results' values, ``d.data``, and leaves' gradients, ``a.grad``.
 
         Where there are several steps, ``step 2: a.grad``.
         """
         asked: dict[str, Shape] = {}
         for step in range(len(self.steps)):
-            asked |= {self.quantity(self.names[place], step): () for place in self.results}
+            asked |= {self.quantity(self.value_name(place), step): () for place in self.results}
             for place, leaf in enumerate(self.leaves):
                 asked[self.quantity(self.gradient_name(place), step)] = leaf.shape
         return MappingProxyType(asked)
+
+    def value_name(self, place: int) -> str:
+        """A result's value as the engine spells it, ``d.data``."""
+        return f"{self.names[place]}.{self.dialect.data}"
 
     def gradient_name(self, place: int) -> str:
         """A leaf's gradient as the engine spells it, ``a.grad``."""
@@ -244,8 +222,8 @@ class Graph:
         return self.compute(leaves)[self.backward[-1]]
 
     def run(self, leaf: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]] | None = None) -> Any:
-        """Does all that is asked with an engine whose tensors hold their gradients; see ``gradproof.engine``."""
-        from gradproof.engine import run
+        """Does all that is asked with an engine whose tensors hold their gradients; see ``gradproof.passes``."""
+        from gradproof.passes import run
 
         return run(self, leaf, functions or {})
 

@@ -227,7 +227,7 @@ def graph_program(graph: Graph) -> GraphProgram:
         here = tensors[counting[0]]
         for place in counting[1:]:
             here = here + tensors[place]
-        results |= {graph.quantity(graph.names[place], step): tensors[place] for place in graph.results}
+        results |= {graph.quantity(graph.value_name(place), step): tensors[place] for place in graph.results}
         results |= gradients(here, {name: leaves[name] for name in own})
         objective = here if objective is None else objective + here
     assert objective is not None  # a graph has at least one step

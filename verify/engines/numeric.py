@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradproof.expressions import FUNCTIONS, Number, Operation, applied
+from gradproof.expressions import Number, Operation, applied
+from gradproof.operators import FUNCTIONS
 
 Float64 = npt.NDArray[np.float64]
 

@@ -17,20 +17,10 @@ import numpy as np
 from hypothesis import reject
 
 from gradproof.engine import EngineSupports
-from gradproof.expressions import (
-    FUNCTIONS,
-    REDUCTIONS,
-    SELECTIONS,
-    Choice,
-    IndexPart,
-    Node,
-    Number,
-    Operand,
-    Operation,
-    Slice,
-)
+from gradproof.expressions import Choice, IndexPart, Node, Number, Operand, Operation, Slice
 from gradproof.graph import Again, Graph
 from gradproof.layers import Shape
+from gradproof.operators import FUNCTIONS, REDUCTIONS, SELECTIONS
 from verify.engines.numeric import LEAST, Float64, admitted, value
 
 T = TypeVar("T")
