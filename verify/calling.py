@@ -59,6 +59,7 @@ class Asking(Protocol[C]):
     def run(self, function: Callable[..., Any], handed: C) -> Any: ...  # noqa: D102
     def read(self, answer: Any, case: C) -> Mapping[str, Array] | list[Fault]: ...  # noqa: D102
     def place(self, case: C, quantity: str) -> str | None: ...  # noqa: D102
+    def misfit(self, case: C, quantities: Mapping[str, Array]) -> str: ...  # noqa: D102
 
 
 def call(asking: Asking[C], implementation: Implementation, case: C) -> Answer | NoAnswer:
@@ -66,8 +67,11 @@ def call(asking: Asking[C], implementation: Implementation, case: C) -> Answer |
 
     The case that it gets is a copy with read-only arrays; a target that changes them all the same is found out. What
     it prints is kept away from our output, and NumPy's warnings are off. Every exception that it raises is a finding,
-    SystemExit included; KeyboardInterrupt alone passes.
+    SystemExit included; KeyboardInterrupt alone passes. An implementation that runs elsewhere is called there.
     """
+    if implementation.elsewhere is not None:
+        given: Answer | NoAnswer = implementation.elsewhere.call(asking, case)
+        return given
     handed = asking.copied(case)
     lent = asking.lent(handed)  # held here: whatever becomes of the case itself, these are what it was given
     with implementation.surroundings.entered(), _apart() as output:
