@@ -7,6 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from gradproof.errors import ArgumentError
+
 SUPPORTS_ATTRIBUTE = "gradproof_supports"
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -19,9 +21,18 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def declaring(declaration: Declaration) -> Callable[[Target], Target]:
-    """A decorator that attaches a declaration to a function, class or object, and changes nothing else."""
+    """A decorator that attaches a declaration to a function, class or object, and changes nothing else.
+
+    It raises ArgumentError for one that has a declaration already: two adapters for one object would hide each other.
+    """
 
     def declare(implementation: Target) -> Target:
+        if SUPPORTS_ATTRIBUTE in getattr(implementation, "__dict__", ()):
+            raise ArgumentError(
+                declaration.decorator,
+                "a function, class or object that declares nothing yet (wrap it in a function for a second adapter)",
+                f"{getattr(implementation, '__qualname__', type(implementation).__name__)}, which has an adapter",
+            )
         setattr(implementation, SUPPORTS_ATTRIBUTE, declaration)
         return implementation
 

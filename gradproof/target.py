@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from gradproof.checks import whole
+from gradproof.checks import real, whole
 from gradproof.declaration import Declaration, Target, declaring
 from gradproof.errors import ArgumentError
 from gradproof.loss import Loss
@@ -31,7 +32,10 @@ class Supports(Declaration, frozen=True, kw_only=True):
     penalties: among ``l1`` and ``l2`` (strength × Σ|θ|, Σθ²), ``l1/half`` and ``l2/half`` (with strength / 2);
         over the weights, or with ``+biases`` behind (``"l2/half+biases"``) over the biases too.
     sample_weights, residual, branches, shared, frozen: whether cases may have them.
+    maxout: whether hidden layers may be dense ones of which ``Maxout`` takes the greatest of two or three features.
     dtypes: the precisions that it computes in.
+    rates: of a target that only trains, the rates of the steps that its gradients are worked out from; where two give
+        different gradients, its answer is that of the first. No more is asked of a target that declares it.
     """
 
     decorator: ClassVar[str] = "@gradproof.target"
@@ -46,11 +50,13 @@ class Supports(Declaration, frozen=True, kw_only=True):
     bias: Literal["always", "never", "either"] = "always"
     penalties: tuple[str, ...] = ()
     sample_weights: bool = False
+    maxout: bool = False
     residual: bool = False
     branches: bool = False
     shared: bool = False
     frozen: bool = False
     dtypes: tuple[Dtype, ...] = ("float64",)
+    rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("losses", "hidden", "output", "penalties", "dtypes"):
@@ -72,6 +78,10 @@ class Supports(Declaration, frozen=True, kw_only=True):
         for argument, needed in (("losses", self.losses), ("output", self.output), ("dtypes", self.dtypes)):
             if not needed:
                 raise ArgumentError(f"supports.{argument}", "at least one", "none")
+        rates = tuple(real("supports.rates", rate) for rate in self.rates)
+        if any(not (math.isfinite(rate) and rate > 0) for rate in rates):
+            raise ArgumentError("supports.rates", "finite positive numbers", rates)
+        msgspec.structs.force_setattr(self, "rates", rates)
         for loss in self.losses:
             if loss != UPSTREAM:
                 Loss.parse(loss)

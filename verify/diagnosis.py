@@ -22,7 +22,7 @@ import numpy as np
 
 from gradproof.arrays import Array
 from gradproof.case import Case
-from gradproof.gradients import LOSS
+from gradproof.gradients import LOSS, RADIUS
 from gradproof.layers import Activation, Branches, Dense, Residual
 from gradproof.network import is_bias
 from gradproof.record import Cause
@@ -128,6 +128,7 @@ class _Evidence:
 
     def __init__(self, case: Case, answer: dict[str, Array], wrong: frozenset[str] | None) -> None:
         self.case, self.answer, self.wrong = case, answer, wrong
+        self.quantities = tuple(name for name in answer if not name.startswith(RADIUS))
         self._predictions: dict[frozenset[str], Prediction] = {}
 
     def asked(self, names: Iterable[str]) -> Prediction | None:
@@ -138,7 +139,7 @@ class _Evidence:
         if key not in self._predictions:
             right = None if self.wrong is None else not self.wrong & key
             first = next(iter(self._predictions.values()), None)
-            part = {name: array for name, array in self.answer.items() if name in key}
+            part = {name: array for name, array in self.answer.items() if name.removeprefix(RADIUS) in key}
             self._predictions[key] = (
                 Prediction(self.case, part, right=right) if first is None else first.part(part, right)
             )
@@ -223,7 +224,7 @@ class _Diagnostician:
         """Those that reproduce all of the evidence, as far as it is asked for."""
         remaining = list(explanations)
         for one in evidence:
-            prediction = one.asked(filter(part, one.answer))
+            prediction = one.asked(filter(part, one.quantities))
             if prediction is not None:
                 remaining = [explanation for explanation in remaining if prediction.reproduces(explanation)]
             if not remaining:
@@ -277,7 +278,7 @@ class _Diagnostician:
     def _same(self, one: Explanation, other: Explanation) -> bool:
         """Whether two give the same numbers on every case, to all the bits computed."""
         for evidence in (*self.evidence, *self.fresh):
-            prediction = evidence.asked(evidence.answer)
+            prediction = evidence.asked(evidence.quantities)
             if prediction is not None and not prediction.agree(one, other):
                 return False
         return True

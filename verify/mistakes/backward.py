@@ -224,6 +224,7 @@ class Backward:
         for part, right in parts.items():
             found = self._play(moves.ParameterGradient, path, right, part=part, **common)
             self.uses[network.parameter_at(f"{path}.{part}")].append(found)
+        gradient = self.uses[name][-1]
         place = [one.path for one in self.forward.dense].index(path)
         neighbours = {}
         for word, number in (("previous", place - 1), ("following", place + 1)):
@@ -235,6 +236,7 @@ class Backward:
             path,
             matmul(delta, weight, transpose_b=True),
             weight=weight,
+            gradient=gradient,
             delta=delta,
             undamped=undamped,
             frozen=name in network.frozen,

@@ -30,7 +30,7 @@ def candidates(supports: Supports) -> tuple[Candidate, ...]:
     kinds = tuple(dict.fromkeys((*supports.hidden, *supports.output)))
     places = PLACES if supports.depth[1] > 1 else PLACES[:1]
     found: list[Candidate] = []
-    for mistake in CATALOGUE:
+    for mistake in (*CATALOGUE, *map(layers.updated_first, supports.rates[:1])):
         if not _possible(mistake, supports):
             continue
         befallen: tuple[str | None, ...] = (None,)

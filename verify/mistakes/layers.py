@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from refimpl.language import Node, matmul, scale, spread, take, total
+from refimpl.definitions import penalty_of
+from refimpl.language import Node, gradients, matmul, scale, spread, take, total
 from verify.mistakes.mistake import Mistake
 from verify.mistakes.moves import (
     Accumulation,
@@ -96,6 +97,27 @@ WEIGHT, BIAS, GRADIENTS = "the weight's gradient is", "the bias's gradient is", 
 
 def _through(name: str, words: str, mend: str, change: Callable[[ThroughDense], Node | None]) -> Mistake:
     return Mistake(name, words, mend, ((ThroughDense, change),))
+
+
+def updated_first(rate: float) -> Mistake:
+    """Of a target that only trains, at a rate: its layers learn before the error has passed through them."""
+
+    def change(m: ThroughDense) -> Node | None:
+        gradient, name = m.gradient, f"{m.place.removeprefix('layer ')}.weight"
+        if m.frozen:
+            return None
+        if m.network.penalty is not None and name in m.network.penalised:
+            penalty = penalty_of(m.network.penalty, [m.weight])
+            gradient = gradient if penalty is None else gradient + gradients(penalty, {name: m.weight})[name]
+        return matmul(m.delta, m.weight - scale(gradient, Fraction(rate)), transpose_b=True)
+
+    return Mistake(
+        "weights updated first",
+        f"weights are updated before the error passes back through them (here by a step at the rate {rate:g})",
+        "pass the error back through the weights as they were, then update them all",
+        ((ThroughDense, change),),
+        local=False,
+    )
 
 
 def _neighbour(m: ThroughDense, other: Node | None) -> Node | None:

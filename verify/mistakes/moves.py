@@ -70,6 +70,8 @@ class ThroughDense(Move):
     """∂L/∂x from delta = ∂L/∂z, for z = x W + b."""
 
     weight: Node
+    gradient: Node
+    """What this use of the weight adds to its gradient."""
     delta: Node
     undamped: Node | None
     """∂L/∂a of the activation behind the layer, where there is one."""

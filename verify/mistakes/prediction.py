@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gradproof.arrays import Array
 from gradproof.case import Case
-from gradproof.gradients import LOSS
+from gradproof.gradients import LOSS, RADIUS
 from refimpl.allowance import ROUND_UP, RunningBound
 from refimpl.arithmetic import Values, evaluate
 from refimpl.balls import BallArithmetic, exact_balls, precision
@@ -30,11 +30,14 @@ BITS = 128
 
 
 class Prediction:
-    """Predictions for one case. ``answer`` is what came: quantity → array; numbers that are not finite are not told."""
+    """Predictions for one case.
+
+    ``answer`` is what came, radii included: quantity → array; numbers that are not finite are not told.
+    """
 
     def __init__(self, case: Case, answer: dict[str, Array], *, right: bool | None) -> None:
         self.case = case
-        self.answer = {name: np.asarray(array, dtype=np.float64) for name, array in answer.items()}
+        self._take(answer)
         self.right = right
         """Whether the answer was found right: a candidate that changes nothing reproduces it then; None: unknown."""
         self.forward = Forward(case)
@@ -51,9 +54,14 @@ class Prediction:
     def part(self, answer: dict[str, Array], right: bool | None) -> Prediction:
         """The same for other quantities of the answer; what was computed so far is shared."""
         other = copy(self)
-        other.answer = {name: np.asarray(array, dtype=np.float64) for name, array in answer.items()}
+        other._take(answer)
         other.right = right
         return other
+
+    def _take(self, answer: dict[str, Array]) -> None:
+        numbers = {name: np.asarray(array, dtype=np.float64) for name, array in answer.items()}
+        self.answer = {name: array for name, array in numbers.items() if not name.startswith(RADIUS)}
+        self._radii = {name: numbers.get(f"{RADIUS}{name}", np.zeros(array.shape)) for name, array in numbers.items()}
 
     def reproduces(self, candidates: Sequence[Candidate]) -> bool:
         """Whether these candidates together could have given the answer: no number is further off than allowed."""
@@ -92,7 +100,7 @@ class Prediction:
         if name == LOSS:
             allowed = allowed + self._bound.slack(node)
         off = self._enclosed({name: node}).distance(name, self.answer[name])
-        return bool(np.all(off <= ROUND_UP * allowed))
+        return bool(np.all(off <= ROUND_UP * (allowed + self._radii[name])))
 
     def _enclose(self, node: Node) -> None:
         new = _new(node, self._values)
@@ -104,7 +112,7 @@ class Prediction:
 
     def _enclosed(self, results: dict[str, Node]) -> ProgramEnclosure:
         given = Given(Program(self.forward.leaves, results), lambda: self._leaves, affine=False)
-        return ProgramEnclosure(given, BITS, 0, BITS, (), self._values, {})
+        return ProgramEnclosure(given, BITS, (), BITS, (), self._values, {})
 
 
 def _new(node: Node, known: Container[int]) -> list[Node]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from gradproof.arrays import Array
 from gradproof.case import Case, CaseData
 from gradproof.cases import AnyCaseData
-from gradproof.gradients import INPUTS, LOSS, OUTPUTS, TARGET, Gradients, label
+from gradproof.gradients import INPUTS, LOSS, OUTPUTS, RADIUS, TARGET, Gradients, label
 from gradproof.network import Network
 from gradproof.record import Cause
 from gradproof.target import UPSTREAM, Supports
@@ -23,8 +24,8 @@ from verify.reading import Fault, described, layer_of, listed, meant, numbers
 from verify.strategies import cases
 from verify.subjects.base import Assessment, Subject
 
-PARAMETERS = "parameters"
-KEYS = (LOSS, OUTPUTS, PARAMETERS, INPUTS)
+PARAMETERS, RADII = "parameters", "radii"
+KEYS = (LOSS, OUTPUTS, PARAMETERS, INPUTS, RADII)
 """What an answer may hold."""
 GIVEN = {LOSS: "the loss", OUTPUTS: "the outputs", INPUTS: "the gradient for the inputs"}
 NAMED = 4
@@ -78,6 +79,11 @@ class Networks(Subject[Case, Supports]):
         has_loss = supports.losses != (UPSTREAM,)
         never = [name for name in (LOSS, OUTPUTS, INPUTS) if name not in gave and (name != LOSS or has_loss)]
         notes = [f"The target never gave {GIVEN[name]}, so that is not checked." for name in never]
+        if any(name.startswith(RADIUS) for name in gave):
+            notes.append(
+                "Gradients are worked out from something else that the target gives; by how much that may be off is "
+                "added to what is allowed."
+            )
         kinks = sum(assessment.kinks > 0 for assessment in answers)
         if kinks:
             notes.append(
@@ -156,9 +162,31 @@ def quantities(answer: Any, case: Case) -> dict[str, Array] | list[Fault]:
             faults.append(read)
         else:
             arrays[name] = read
-    if faults:
-        return faults
-    return arrays
+    arrays |= _radii(given.get(RADII) or {}, arrays, faults)
+    return faults or arrays
+
+
+def _radii(radii: Any, arrays: Mapping[str, Array], faults: list[Fault]) -> dict[str, Array]:
+    """The radii of an answer under their names among quantities; what is no radius is added to the faults."""
+    if not isinstance(radii, Mapping):
+        message = f"radii: expected a mapping from quantities to arrays, got {described(radii)}"
+        faults.append(Fault(TARGET, "type", message))
+        return {}
+    found = {}
+    for name, value in radii.items():
+        if name not in arrays:
+            if not faults:
+                message = f"radii: {name!r} is no quantity of the answer; it has {listed(list(arrays))}"
+                faults.append(Fault(TARGET, "unknown radius", message))
+            continue
+        read = numbers(f"{RADIUS}{name}", value, arrays[name].shape, "float64")
+        if not isinstance(read, Fault) and not np.all(np.isfinite(read) & (read >= 0)):
+            read = Fault(name, "radius", f"the {RADIUS}{name} is not a finite number of at least 0 everywhere")
+        if isinstance(read, Fault):
+            faults.append(read)
+        else:
+            found[f"{RADIUS}{name}"] = read
+    return found
 
 
 def _asked(

@@ -250,7 +250,7 @@ def test_the_door_is_complete() -> None:
         assert getattr(gradproof, name) is not None
     for name in set(gradproof.__all__) - {"__version__"}:
         value = getattr(gradproof, name)
-        assert value.__name__ == name
+        assert value.__name__.removeprefix("gradproof.") == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = gradproof.nothing
 
