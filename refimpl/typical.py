@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -63,15 +63,15 @@ RISK = 1e-6
 ENTRIES = 10_000_000
 
 
-@lru_cache(maxsize=1)
-def factor() -> float:
+@cache
+def factor(samples: int = SAMPLES) -> float:
     """λ/√q: how many sampled root mean squares an error may measure, at RISK for ENTRIES entries."""
     share = RISK / (2 * ENTRIES)
     deviations = math.sqrt(2 * math.log(2 / share))
     low, high = 0.0, 1.0
     for _ in range(100):  # q·e^{1−q} rises from 0 to 1 on [0, 1]
         middle = (low + high) / 2
-        low, high = (middle, high) if middle * math.exp(1 - middle) < share ** (2 / SAMPLES) else (low, middle)
+        low, high = (middle, high) if middle * math.exp(1 - middle) < share ** (2 / samples) else (low, middle)
     return deviations / math.sqrt(low)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from gradproof.gradients import INPUTS, LOSS, OUTPUTS, TARGET, Gradients, label
 from gradproof.network import Network
 from gradproof.verdict import CaseVerdict, Finding, Verdict, overall
 from gradproof.vocabulary import Dtype
+from refimpl.kinks import Kind
 from verify import conventions
 from verify.calling import Cause
 from verify.reading import layer_of
@@ -56,8 +57,8 @@ class Enclosed(Protocol):
     def upper(self, name: str) -> Float64: ...  # noqa: D102
     def kinks(self, name: str) -> Booleans: ...  # noqa: D102
     @property
-    def kinds_met(self) -> frozenset[conventions.Kind]: ...  # noqa: D102
-    def under(self, choose: Callable[[conventions.Kind], Fraction]) -> Any: ...  # noqa: D102
+    def kinds_met(self) -> frozenset[Kind]: ...  # noqa: D102
+    def under(self, choose: Callable[[Kind], Fraction]) -> Any: ...  # noqa: D102
     def decimal(self, name: str, index: tuple[int, ...] = (), digits: int = DIGITS) -> str: ...  # noqa: D102
 
 
@@ -91,6 +92,9 @@ class Oracle:
     """What a second route says against an enclosure, asked about one entry of each quantity that is called wrong."""
     naive: Callable[[Case, Any], Lax] | None = None
     """Of a case that is enclosed; asked only where careful arithmetic is ruled out. None: nothing else counts."""
+    replayed: Callable[[Case, Mapping[str, Array], Mapping[str, Booleans]], str] | None = None
+    """Formulas in words that overflow on a case and give just these numbers of an answer; asked where a formula in use
+    overflows. Empty where there are none. None: none are known."""
 
 
 def certified() -> Oracle:
@@ -98,6 +102,7 @@ def certified() -> Oracle:
     from refimpl.allowance import allowance
     from refimpl.enclosure import enclosure
     from refimpl.naive import by_probabilities, naive_allowance
+    from refimpl.replay import reproduced
     from refimpl.taylor import witness
     from refimpl.variants import overflowing as overflowing_as_written
 
@@ -107,7 +112,12 @@ def certified() -> Oracle:
         return tuple(dict.fromkeys(found))
 
     return Oracle(
-        enclosure, lambda case, enclosed: allowance(case, enclosed=enclosed), overflowing, witness, naive_allowance
+        enclosure=enclosure,
+        allowance=lambda case, enclosed: allowance(case, enclosed=enclosed),
+        overflowing=overflowing,
+        witness=witness,
+        naive=naive_allowance,
+        replayed=reproduced,
     )
 
 
@@ -225,6 +235,11 @@ class _Ruling:
     undecided: Booleans
     too_wide: Booleans
     """Not decided by this enclosure; a narrower one may."""
+    overflown: Booleans | None = None
+    """Inaccurate, beyond every bound: what a formula gives once it overflowed."""
+
+    def overflowed(self) -> Booleans:
+        return np.zeros(self.low.shape, dtype=bool) if self.overflown is None else self.overflown
 
     def worst(self) -> Index:
         """The entry that is furthest off, measured by what is allowed, among those that share the verdict."""
@@ -264,6 +279,7 @@ class Hearing:
         )
         self._formulas: tuple[str, ...] | None = None
         self._lax: Lax | None = None
+        self.overflowed = ""
 
     def findings(self) -> tuple[Finding, ...]:
         """All that is not correct, in the order of the answer; one finding where the oracle contradicts itself."""
@@ -272,6 +288,8 @@ class Hearing:
             self.bits *= 2
             self.enclosed = self.oracle.enclosure(self.case, self.bits)
             rulings = {n: self.rule(n) if np.any(ruling.too_wide) else ruling for n, ruling in rulings.items()}
+        rulings = self.replayed(rulings)
+        self.overflowed = self.reproducing(rulings)
         failed = {name: ruling for name, ruling in rulings.items() if ruling.verdict() is not Verdict.CORRECT}
         accused = {name: ruling.worst() for name, ruling in failed.items() if ruling.verdict() is Verdict.WRONG}
         doubts = self.oracle.witness(self.enclosed, accused)
@@ -320,6 +338,33 @@ class Hearing:
             self._lax = self.oracle.naive(self.case, self.enclosed)
         return np.asarray(low <= self._lax.bound[name] + self.radii.get(name, 0.0))
 
+    def replayed(self, rulings: dict[str, _Ruling]) -> dict[str, _Ruling]:
+        """Finite numbers that one choice of formulas gives that overflow on this case are no proof of a mistake."""
+        wrong = {n: ruling.wrong & np.isfinite(self.given[n].astype(np.float64)) for n, ruling in rulings.items()}
+        wrong = {name: entries for name, entries in wrong.items() if np.any(entries)}
+        if not wrong or self.oracle.replayed is None or not self.formulas():
+            return rulings
+        if not self.oracle.replayed(self.case, self.given, wrong):
+            return rulings
+        for name, entries in wrong.items():
+            ruling = rulings[name]
+            rulings[name] = replace(
+                ruling, wrong=ruling.wrong & ~entries, inaccurate=ruling.inaccurate | entries, overflown=entries
+            )
+        return rulings
+
+    def reproducing(self, rulings: Mapping[str, _Ruling]) -> str:
+        """Formulas that overflow on this case and give what came of overflow; empty where none do."""
+        if self.oracle.replayed is None:
+            return ""
+        lost = {
+            name: ruling.inaccurate & (~np.isfinite(self.given[name].astype(np.float64)) | ruling.overflowed())
+            for name, ruling in rulings.items()
+        }
+        if not any(np.any(entries) for entries in lost.values()):
+            return ""
+        return self.oracle.replayed(self.case, self.given, lost)
+
     def formulas(self) -> tuple[str, ...]:
         """Documented naive formulas that overflow on this case; asked only once a number is not finite."""
         if self._formulas is None:
@@ -336,7 +381,7 @@ class Hearing:
         return Finding(
             verdict=verdict,
             quantity=name,
-            message=f"{_share(label(name), bad)} {verdict}{self._facts(name, verdict, bad, failed)}",
+            message=f"{_share(label(name), bad)} {verdict}{self._facts(name, verdict, ruling, failed)}",
             layer=self.layer(name),
             index=index,
             got=repr(float(got[index])),
@@ -347,11 +392,12 @@ class Hearing:
             bad=int(np.count_nonzero(bad)),
         )
 
-    def _facts(self, name: str, verdict: Verdict, bad: Booleans, failed: list[str]) -> str:
+    def _facts(self, name: str, verdict: Verdict, ruling: _Ruling, failed: list[str]) -> str:
         """What is certain beyond the verdict, as the end of a sentence."""
+        bad = ruling.where(verdict)
         got, allowed = self.given[name], self.allowed[name]
         if verdict is Verdict.INACCURATE:
-            return self._lost(name, bad)
+            return self._lost(name, ruling)
         if verdict is Verdict.UNDECIDED:
             if np.any(np.isinf(allowed[bad])):
                 return "; nothing bounds the rounding errors of careful arithmetic here"
@@ -368,10 +414,13 @@ class Hearing:
         facts += f"; {fact}" if fact else ""
         return facts + self._place(name, failed)
 
-    def _lost(self, name: str, bad: Booleans) -> str:
+    def _lost(self, name: str, ruling: _Ruling) -> str:
         """Where digits go, or how many are left of those that careful arithmetic keeps."""
-        got = self.given[name].astype(np.float64)
-        if not np.all(np.isfinite(got[bad])):
+        got, bad = self.given[name].astype(np.float64), ruling.inaccurate
+        if ruling.overflown is not None or not np.all(np.isfinite(got[bad])):
+            subject = "" if ruling.overflown is not None else "not finite: "
+            if self.overflowed:
+                return f"; {subject}{self.overflowed} overflows on this case, and gives just this"
             return f"; not finite, where usual formulas overflow on this case: {' and '.join(self.formulas())}"
         exact = np.maximum(np.abs(self.enclosed.lower(name)), np.abs(self.enclosed.upper(name)))[bad]
         off, careful = self.enclosed.distance(name, got)[bad], self.typical[name][bad]

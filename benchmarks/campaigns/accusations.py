@@ -183,7 +183,7 @@ class SharedOracle:
     def oracle(self) -> Oracle:
         """The oracle to hand to the judge, for one case and any number of answers."""
         shared = (self._enclosure, self._allowance, self._certified.overflowing, self._witness)
-        return Oracle(*shared, self._certified.naive)
+        return Oracle(*shared, self._certified.naive, self._certified.replayed)
 
     def _enclosure(self, case: Case, bits: int) -> Any:
         if bits not in self._enclosures:
