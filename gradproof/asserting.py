@@ -23,6 +23,9 @@ class GradientsNotCorrect(AssertionError):  # noqa: N818
         super().__init__(text)
 
 
+GradientsNotCorrect.__module__ = "gradproof"  # where users find it, and what test runners print before its text
+
+
 def assert_correct(target: str | Callable[..., Any], *, profile: str = "smoke", seed: int = 0) -> CheckRecord:
     """Asserts that a target's gradients are correct on random cases of all that it supports; gives the record.
 

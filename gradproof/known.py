@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from gradproof.errors import ArgumentError
-from gradproof.verdict import PRECEDENCE, Verdict
+from gradproof.record import CheckRecord
+from gradproof.verdict import EXIT_CODES, PRECEDENCE, Verdict, overall
 
 KNOWN_FAILURES_FILE = Path("gradproof.toml")
 """The file that is used where none is named and this one is there."""
@@ -95,6 +97,25 @@ class KnownFailures(msgspec.Struct, frozen=True):
                     f"of which {close!r} is the closest: mend its id, or remove it"
                 )
         return messages
+
+
+def settled(record: CheckRecord, known: KnownFailures) -> tuple[CheckRecord, list[str]]:
+    """A record in which families that fail as is known say so, with the exit code of what is left; and what is stale.
+
+    The verdict stays what it is: known failures are failures.
+    """
+    entries = {family: known.entry_for(record.target, family) for family in record.families}
+    families = {
+        family: replace(result, known=entry.words())
+        if (entry := entries[family]) is not None and entry.excuses(result.verdict)
+        else result
+        for family, result in record.families.items()
+    }
+    verdicts = {family: result.verdict for family, result in families.items()}
+    if any(result.known for result in families.values()):
+        left = overall(v for family, v in verdicts.items() if v is not None and families[family].known is None)
+        record = replace(record, families=families, exit_code=EXIT_CODES[left])
+    return record, known.stale({record.target: verdicts})
 
 
 def read_known_failures(file: Path | str) -> KnownFailures:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gradproof.errors import ArgumentError
-from gradproof.record import CheckRecord, Failure, write
+from gradproof.record import CheckRecord, write
 from gradproof.verdict import PRECEDENCE, Verdict
 from reports import markdown
 from reports.numbers import Digits, count
@@ -22,6 +22,7 @@ from reports.recorded import Benchmarks, Recorded, read
 from reports.tables import figure_view, groups
 from reports.text import line
 from reports.view import (
+    KNOWN,
     NOTHING_RAN,
     CheckView,
     FailureView,
@@ -29,8 +30,8 @@ from reports.view import (
     case_facts,
     case_numbers,
     check_view,
-    failure_view,
     machine_facts,
+    word,
 )
 
 MARKDOWN = "report.md"
@@ -45,6 +46,7 @@ KINDS: Final = MappingProxyType(
         str(Verdict.INACCURATE): ("doubt", "≈"),
         str(Verdict.UNDECIDED): ("doubt", "?"),
         NOTHING_RAN: ("doubt", "?"),
+        KNOWN: ("doubt", "≈"),
         "met": ("good", "✓"),
         "missed": ("bad", "✗"),
     }
@@ -65,13 +67,28 @@ def write_report(paths: Iterable[Path | str], out_dir: Path | str) -> list[Path]
     if out.exists() and not out.is_dir():
         raise ArgumentError("out_dir", "a folder", f"the file {out}")
     content = _content(read(paths))
-    pages = {
-        out / MARKDOWN: _markdown_environment().get_template("report.md.j2").render(content),
-        out / HTML: _html_environment().get_template("report.html.j2").render(content),
-    }
+    pages = {out / MARKDOWN: _markdown(content), out / HTML: _html(content)}
     for path, text in pages.items():
-        write(path, text.strip().encode() + b"\n")
+        write(path, text.encode())
     return list(pages)
+
+
+def markdown_text(records: Iterable[CheckRecord]) -> str:
+    """Checks as the Markdown of a report. Raises RecordError or ArgumentError where a case in one is damaged."""
+    return _markdown(_content(Recorded(tuple(records), (), ())))
+
+
+def html_text(records: Iterable[CheckRecord]) -> str:
+    """Checks as the page of a report. Raises RecordError or ArgumentError where a case in one is damaged."""
+    return _html(_content(Recorded(tuple(records), (), ())))
+
+
+def _markdown(content: dict[str, Any]) -> str:
+    return _markdown_environment().get_template("report.md.j2").render(content).strip() + "\n"
+
+
+def _html(content: dict[str, Any]) -> str:
+    return _html_environment().get_template("report.html.j2").render(content).strip() + "\n"
 
 
 @dataclass(frozen=True)
@@ -119,19 +136,19 @@ def _content(recorded: Recorded) -> dict[str, Any]:
 
 
 def _check(record: CheckRecord) -> _Check:
+    view = check_view(record)
     return _Check(
-        view=check_view(record),
+        view=view,
         cases=count(record.cases),
         entries=count(record.entries),
         seconds=f"{record.seconds:,.1f}",
         profile=line(record.profile),
         seed=record.seed,
-        failures=tuple(map(_failure, record.failures)),
+        failures=tuple(map(_failure, view.failures)),
     )
 
 
-def _failure(failure: Failure) -> _Failure:
-    view = failure_view(failure)
+def _failure(view: FailureView) -> _Failure:
     numbers = case_numbers(view.case, WIDTH)
     gutter = max(len(name) for name, _ in numbers) + 2
     rows = [f"{line(name):<{gutter}}{text}".replace("\n", "\n" + " " * gutter) for name, text in numbers]
@@ -149,9 +166,9 @@ def _failure(failure: Failure) -> _Failure:
 def _summary(recorded: Recorded) -> str:
     parts = []
     if recorded.checks:
-        found = Counter(record.verdict for record in recorded.checks)
-        order = [verdict for verdict in (*PRECEDENCE, None) if found[verdict]]
-        verdicts = ", ".join(f"{found[verdict]} {NOTHING_RAN if verdict is None else verdict}" for verdict in order)
+        found = Counter(map(word, recorded.checks))
+        order = (*map(str, PRECEDENCE), KNOWN, NOTHING_RAN)
+        verdicts = ", ".join(f"{found[each]} {each}" for each in order if found[each])
         parts.append(f"{count(len(recorded.checks), 'check')}: {verdicts}.")
     figures = [figure for record in recorded.figures for figure in record.figures]
     if figures:

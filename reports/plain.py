@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from textwrap import dedent
 
 from rich.console import Console
 
-from gradproof.record import CheckRecord
-from reports.terminal import render_check
+from gradproof.record import CheckRecord, Failure
+from reports.terminal import render_check, render_failure
 from reports.view import check_view
 
 
@@ -16,14 +18,21 @@ def check_text(record: CheckRecord, width: int) -> str:
 
     Raises RecordError or ArgumentError where a case in the record is damaged.
     """
-    stream = io.StringIO()
-    render_check(
-        record, Console(file=stream, width=width, color_system=None, force_terminal=False, legacy_windows=False)
-    )
-    return f"{headline(record)}\n{stream.getvalue().rstrip()}"
+    return f"{headline(record)}\n{_printed(lambda console: render_check(record, console), width)}"
+
+
+def failure_text(failure: Failure, width: int) -> str:
+    """One failure with its numbers and the command that replays it."""
+    return dedent(_printed(lambda console: render_failure(failure, console), width)).lstrip("\n")
 
 
 def headline(record: CheckRecord) -> str:
     """``wrong: net.py:backprop; 60 cases: 58 correct, 2 wrong``"""
     view = check_view(record)
     return f"{view.word}: {view.target}; {view.counted}"
+
+
+def _printed(render: Callable[[Console], None], width: int) -> str:
+    stream = io.StringIO()
+    render(Console(file=stream, width=width, color_system=None, force_terminal=False, legacy_windows=False))
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().split("\n"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gradproof.case import Case
+from gradproof.cases import from_data
 from gradproof.errors import ArgumentError, GradproofError, RecordError
 from gradproof.record import CheckRecord, FiguresRecord, Record, decode
 
@@ -122,7 +122,7 @@ def _read(file: Path) -> Record | Benchmarks:
         record = _decode(data)
         if isinstance(record, CheckRecord):
             for failure in record.failures:
-                Case.from_data(failure.case)
+                from_data(failure.case)
     except GradproofError as error:
         raise RecordError(f"{file}: {error}") from error
     return record

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.cases import AnyCase
-from gradproof.record import Cause, CheckRecord
+from gradproof.record import Cause, CheckRecord, Failure
 from gradproof.verdict import Finding, Verdict, overall
 from reports.numbers import Digits
 from reports.text import encodable, line
@@ -30,6 +30,7 @@ from reports.view import (
     case_numbers,
     cause_view,
     check_view,
+    failure_view,
     finding_view,
     machine_facts,
     messages,
@@ -67,12 +68,18 @@ def render_check(record: CheckRecord, console: Console) -> None:
     _head(screen, view)
     for number, failure in enumerate(view.failures, start=1):
         screen.rule(f"failure {number} of {len(view.failures)}: {failure.verdict}, case {failure.case_id}")
-        _failure(screen, failure, view)
+        _failure(screen, failure, view.verdict)
     if view.failures:
         screen.rule("")
         screen.line(f"{view.word}: {view.target}; {view.counted}", style="bold")
     screen.line(_facts(record), style="dim")
     screen.blank()
+
+
+def render_failure(failure: Failure, console: Console) -> None:
+    """Prints one failure of a check. Raises RecordError or ArgumentError, before that, where its case is damaged."""
+    view = failure_view(failure)
+    _failure(_Screen(console), view, None)
 
 
 def render_case(
@@ -119,9 +126,10 @@ def _facts(record: CheckRecord) -> str:
     return "; ".join(f"{what} {text}" if what in ("gradproof", "Python") else text for what, text in facts)
 
 
-def _failure(screen: _Screen, failure: FailureView, view: CheckView) -> None:
+def _failure(screen: _Screen, failure: FailureView, said: Verdict | None) -> None:
+    """``said``: the verdict whose meaning is said already."""
     screen.line(failure.summary, style="bold")
-    if failure.verdict != view.verdict:
+    if failure.verdict != said:
         screen.line(failure.meaning)
     _causes(screen, failure.causes)
     screen.line(failure.alike)
@@ -204,7 +212,7 @@ class _Screen:
             self.blank()
 
     def verdict(self, verdict: Verdict | None, word: str, target: str) -> None:
-        colour = COLOURS[verdict] if verdict is not None else "yellow"
+        colour = COLOURS[verdict] if verdict is not None and word == str(verdict) else "yellow"
         badge = Text(f" {word.upper()} ", style=f"bold reverse {colour}")
         self._console.print(Text.assemble(" ", badge, "  ", self._text(target, "bold")), overflow="fold")
 

@@ -5,7 +5,7 @@ Everything here is clean text (``reports.text``), still to be escaped for where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
@@ -31,6 +31,7 @@ MEANINGS: Final = MappingProxyType(
     }
 )
 NOTHING_RAN = "nothing ran"
+KNOWN = "known to fail"
 
 NAME_WIDTH = 120
 """Names of targets, layers and parameters are cut to this many characters."""
@@ -106,41 +107,70 @@ class CheckView:
 
 def check_view(record: CheckRecord) -> CheckView:
     """A record in words. Raises RecordError or ArgumentError where a case in it is damaged."""
+    known = {family: result.known for family, result in record.families.items() if result.known is not None}
     return CheckView(
         target=shorten(line(record.target), NAME_WIDTH),
         verdict=record.verdict,
-        word=NOTHING_RAN if record.verdict is None else str(record.verdict),
-        meaning="No case was checked." if record.verdict is None else MEANINGS[record.verdict],
+        word=word(record),
+        meaning=_meaning(record),
         counted=counted(record),
         effort=f"{count(record.entries, 'number')} compared in {duration(record.seconds)}",
         settings=f"profile {line(record.profile)}, seed {record.seed}",
-        failures=tuple(map(failure_view, record.failures)),
-        notes=tuple(filter(None, map(line, record.notes))),
+        failures=tuple(failure_view(failure, known) for failure in record.failures),
+        notes=tuple(filter(None, map(line, (*_known_failures(known), *record.notes)))),
     )
+
+
+def word(record: CheckRecord) -> str:
+    """The verdict; that nothing ran; or that all which fails is known to fail."""
+    if record.verdict is None:
+        return NOTHING_RAN
+    return KNOWN if record.verdict is not Verdict.CORRECT and record.exit_code == 0 else str(record.verdict)
+
+
+def _known_failures(known: Mapping[str, str]) -> list[str]:
+    return [f"Known to fail: {family}, {reason}" for family, reason in known.items()]
+
+
+def _meaning(record: CheckRecord) -> str:
+    if record.verdict is None:
+        return "No case was checked."
+    known = " But all that fails is known to fail." if word(record) == KNOWN else ""
+    return f"{MEANINGS[record.verdict]}{known}"
 
 
 def counted(record: CheckRecord) -> str:
     """``500 cases: 499 correct, 1 wrong``; the worst verdict first."""
+    return counts_text(record.cases, record.counts)
+
+
+def counts_text(number_of_cases: int, counts: Mapping[str, int]) -> str:
+    """The same of counts: verdict → number of cases."""
     known = {str(verdict): place for place, verdict in enumerate(PRECEDENCE)}
-    there = [(word, number) for word, number in record.counts.items() if number]
+    there = [(verdict, number) for verdict, number in counts.items() if number]
     there.sort(key=lambda pair: (known.get(pair[0], len(known)), pair[0]))
-    cases = count(record.cases, "case")
+    cases = count(number_of_cases, "case")
     if not there:
         return cases
-    if len(there) == 1 and there[0][1] == record.cases:
-        return f"{cases}, {'all ' if record.cases > 1 else ''}{line(there[0][0])}"
-    return f"{cases}: {', '.join(f'{count(number)} {line(word)}' for word, number in there)}"
+    if len(there) == 1 and there[0][1] == number_of_cases:
+        return f"{cases}, {'all ' if number_of_cases > 1 else ''}{line(there[0][0])}"
+    return f"{cases}: {', '.join(f'{count(number)} {line(verdict)}' for verdict, number in there)}"
 
 
-def failure_view(failure: Failure) -> FailureView:
-    """A failure in words. Raises RecordError or ArgumentError where its case is damaged."""
+def failure_view(failure: Failure, known: Container[str] = ()) -> FailureView:
+    """A failure in words. Raises RecordError or ArgumentError where its case is damaged.
+
+    known: the families that are known to fail.
+    """
+    is_known = bool(failure.families) and all(family in known for family in failure.families)
     findings = tuple(map(finding_view, failure.findings))
     summary = line(failure.summary)
     return FailureView(
         verdict=failure.verdict,
         meaning=MEANINGS[failure.verdict],
         summary=summary,
-        alike=f"{count(failure.cases_alike, 'case')} ended like this; the smallest one found:",
+        alike=f"{'A known failure: ' if is_known else ''}{count(failure.cases_alike, 'case')} ended like this; "
+        "the smallest one found:",
         causes=tuple(map(cause_view, failure.causes)),
         findings=findings,
         messages=messages(findings, summary),

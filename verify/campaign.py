@@ -26,12 +26,19 @@ from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, Verdict,
 from verify import drawing
 from verify.calling import Cause
 from verify.judge import Oracle
-from verify.loading import Implementation, adopt, load
+from verify.isolation.isolated import Apart
+from verify.isolation.purity import Impurity, impurity, recorded
+from verify.isolation.ready import another, at_hand
+from verify.loading import Implementation
+from verify.progress import Progress
 from verify.subjects import subject_of
 from verify.subjects.base import Assessment, assess
 
 PROFILES: Final[Mapping[str, int]] = MappingProxyType({"smoke": 60, "default": 500, "thorough": 5000})
 """Number of distinct cases of each profile."""
+
+FEWEST = 12
+"""Cases that a family has at least, where each is checked for itself."""
 
 SHRINK_SECONDS = 10.0
 """How long a whole run may shrink; a bound for slow targets, which the next one keeps others from."""
@@ -45,19 +52,6 @@ PRINTED = 200
 
 PACKAGES = ("numpy", "python-flint", "sympy", "hypothesis")
 """What a verdict depends on, besides gradproof itself."""
-
-Stage = Literal["checking", "shrinking"]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is: in the survey, ``done`` of ``total`` cases; then, ``done`` of ``total`` failures shrunk."""
-
-    stage: Stage
-    done: int
-    total: int
-    counts: Mapping[Verdict, int]
-    """Verdict → number of cases so far."""
 
 
 @dataclass
@@ -79,6 +73,9 @@ def check(
     profile: str = "default",
     seed: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
+    isolate: bool = False,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     shrink_seconds: float = SHRINK_SECONDS,
     oracle: Oracle | None = None,
 ) -> CheckRecord:
@@ -91,18 +88,51 @@ def check(
         profile: ``smoke``, ``default`` or ``thorough``: 60, 500 or 5000 cases.
         seed: decides which cases are drawn.
         on_progress: called with a ``Progress`` after each case, and after each failure that was shrunk.
+        isolate: call the target, named by a text, in a process of its own: what ends that process is a finding.
+        time_limit: seconds that it may take for a case there; without one, a hundred times its slowest case so far, at
+            least 5 and at most 30.
+        memory_limit: MiB that its process may hold; without one, most of what is free.
         shrink_seconds: how long failures may be shrunk, all together.
         oracle: in place of refimpl's, to try the judge itself.
 
-    Raises ArgumentError for an unknown profile, TargetError where the target cannot be had, and ArgumentError where no
-    case can be drawn from what it declares. A target that fails is a finding, not an exception.
+    Raises ArgumentError for an unknown profile, TargetError where the target cannot be had, ArgumentError where no
+    case can be drawn from what it declares, and for isolation of an object or limits without isolation, and
+    TamperedError where the target replaces functions that the judge uses too. A target that fails is a finding, not an
+    exception.
     """
     if profile not in PROFILES:
         raise ArgumentError("profile", " or ".join(PROFILES), profile)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ArgumentError("seed", "a whole number", seed)
-    implementation = load(target) if isinstance(target, str) else adopt(target)
-    return _Campaign(implementation, profile, seed, on_progress or _ignore, oracle).run(shrink_seconds)
+    with at_hand(target, isolate=isolate, time_limit=time_limit, memory_limit=memory_limit) as implementation:
+        return check_implementation(
+            implementation,
+            profile=profile,
+            seed=seed,
+            on_progress=on_progress,
+            shrink_seconds=shrink_seconds,
+            oracle=oracle,
+            again=target if isinstance(target, str) else None,
+        )
+
+
+def check_implementation(
+    implementation: Implementation,
+    *,
+    profile: str,
+    seed: int,
+    on_progress: Callable[[Progress], None] | None = None,
+    shrink_seconds: float = SHRINK_SECONDS,
+    oracle: Oracle | None = None,
+    again: str | None = None,
+) -> CheckRecord:
+    """The same of what is loaded already. ``again``: the text that finds it in another process, to compare answers.
+
+    The smoke profile starts no other process.
+    """
+    with another(None if profile == "smoke" else again) as apart:
+        campaign = _Campaign(implementation, profile, seed, on_progress or _ignore, oracle, apart=apart)
+        return campaign.run(shrink_seconds)
 
 
 def families(implementation: Implementation) -> tuple[str, ...]:
@@ -117,14 +147,18 @@ def check_family(
     implementation: Implementation,
     family: str,
     *,
-    cases: int,
+    profile: str = "smoke",
     seed: int = 0,
     shrink_seconds: float = SHRINK_SECONDS,
 ) -> CheckRecord:
-    """Checks an implementation on as many cases of one of its families. The same arguments give the same record."""
-    part = subject_of(implementation.supports).families(implementation.supports)[family]
-    narrowed = replace(implementation, supports=part)
-    return _Campaign(narrowed, f"{cases} cases", seed, _ignore, None, family, cases).run(shrink_seconds)
+    """Checks an implementation on one of its families, on its share of the profile's cases, and ``FEWEST`` at least.
+
+    The same arguments give the same record, but for times.
+    """
+    parts = subject_of(implementation.supports).families(implementation.supports)
+    narrowed = replace(implementation, supports=parts[family])
+    cases = max(FEWEST, PROFILES[profile] // len(parts))
+    return _Campaign(narrowed, profile, seed, _ignore, None, family, cases).run(shrink_seconds)
 
 
 def _ignore(progress: Progress) -> None:
@@ -143,11 +177,14 @@ class _Campaign:
         oracle: Oracle | None,
         family: str | None = None,
         cases: int | None = None,
+        apart: Apart | None = None,
     ) -> None:
-        self.implementation = implementation
         self.subject = subject_of(implementation.supports)
         self.profile = profile
         self.asked = PROFILES[profile] if cases is None else cases
+        self.implementation, self.recorder = recorded(implementation, self.asked)
+        self.apart = apart
+        """The target in another process, to compare answers; None where there is none."""
         self.family = family
         """The only family whose cases are surveyed; None for all."""
         self.seed = seed
@@ -167,7 +204,8 @@ class _Campaign:
         started, clock = now(), time.perf_counter()
         drawing.survey(self.strategy(), self.seed, self.asked, self.visit)
         self.note_survey()
-        failures = self.explained(self.failures(shrink_seconds))
+        impure = self.impure()
+        failures = self.explained(self.failures(shrink_seconds)) + impure
         done = self.counts.total()
         verdict = overall(self.counts) if done else None
         return CheckRecord(
@@ -214,6 +252,30 @@ class _Campaign:
             key = (verdict, assessment.cause)
             self.groups.setdefault(key, _Group(*key)).cases.append(case)
         self.on_progress(Progress("checking", self.counts.total(), self.asked, self.counts))
+        if self.recorder.exhausted:
+            raise drawing.Enough
+
+    def impure(self) -> tuple[Failure, ...]:
+        """The smallest case whose answer was another when it was asked again, with another verdict; the rest is noted.
+
+        Such a case counts by the graver verdict.
+        """
+        found = impurity(self.subject, self.recorder, self.apart, self.oracle)
+        if found is None:
+            return ()
+        graver = [(c, v, f) for c, v, f in found.bad if v is overall((v, self.assess(c).verdict.verdict))]
+        if not graver:
+            self.notes.append(found.told())
+            return ()
+        for case, verdict, _ in graver:
+            for counts in (self.counts, self.families[self.subject.family(case)]):
+                counts[self.assess(case).verdict.verdict] -= 1
+                counts[verdict] += 1
+        worst = overall(verdict for _, verdict, _ in graver)
+        alike = [(case, findings) for case, verdict, findings in graver if verdict is worst]
+        case, findings = min(alike, key=lambda each: self.subject.size(each[0]))
+        failure = Failure(worst, findings[0].message, case.to_data(), case.id, findings, self.again(), len(alike))
+        return (failure,)
 
     def failures(self, shrink_seconds: float) -> tuple[Failure, ...]:
         """The smallest case found of each way of failing, the gravest verdict first."""
@@ -285,7 +347,11 @@ class _Campaign:
     def note_survey(self) -> None:
         """Notes on what the survey saw besides verdicts."""
         done = self.counts.total()
-        if done < self.asked:
+        if self.recorder.exhausted:
+            self.notes.append(
+                f"The target was asked {done} of {self.asked} cases and no more: {self.recorder.exhausted}."
+            )
+        elif done < self.asked:
             self.notes.append(f"Only {done} distinct cases could be drawn from what the target supports.")
         self.notes += self.subject.notes(self.implementation.supports, self.surveyed)
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from gradproof.record import CheckRecord
     from verify.loading import Implementation
 
-FEWEST = 12
-"""Cases that a family has at least."""
-
 
 def collectors(session: pytest.Session, targets: Sequence[str]) -> list[pytest.Collector]:
     """A collector for each target, and one for the file of known failures where there is one.
@@ -66,6 +63,14 @@ class TargetNode(pytest.Collector):
         """Ids of all its families, once it is collected."""
         self.implementation: Implementation | None = None
 
+    @property
+    def text(self) -> str:
+        """The target as it is loaded: a file that is not in the current folder is looked for in the root folder."""
+        place, _, name = self.name.rpartition(":")
+        below = self.config.rootpath / place
+        elsewhere = place.endswith(".py") and not Path(place).is_file() and below.is_file()
+        return f"{below}:{name}" if elsewhere else self.name
+
     def collect(self) -> Iterable[pytest.Item]:
         """The items. A target that cannot be had, and a family that it has not, are errors of collection."""
         try:
@@ -73,7 +78,7 @@ class TargetNode(pytest.Collector):
                 from verify.campaign import families
                 from verify.loading import load
 
-                self.implementation = load(self.name)
+                self.implementation = load(self.text)
                 self.families = families(self.implementation)
         except GradproofError as error:
             raise self.CollectError(str(error)) from None
@@ -85,12 +90,6 @@ class TargetNode(pytest.Collector):
             for family in self.families
             if not self.only or family in self.only
         ]
-
-    def cases_each(self) -> int:
-        """How many cases each family has."""
-        from verify.campaign import PROFILES
-
-        return max(FEWEST, PROFILES[self.config.option.gradproof_profile] // len(self.families))
 
 
 class FamilyItem(pytest.Item):
@@ -121,7 +120,7 @@ class FamilyItem(pytest.Item):
 
         options, implementation = self.config.option, self.parent.implementation
         assert implementation is not None  # collected
-        return check_family(implementation, self.name, cases=self.parent.cases_each(), seed=options.gradproof_seed)
+        return check_family(implementation, self.name, profile=options.gradproof_profile, seed=options.gradproof_seed)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The screen alone: how gradproof got there is of no use to anybody."""
@@ -133,10 +132,9 @@ class FamilyItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where the target is defined."""
-        place = definition(self.parent.name)
-        if place is None:
-            return self.config.rootpath, None, self.nodeid
-        return place.file, place.line - 1, self.nodeid
+        place = definition(self.parent.text)
+        title = f"{self.parent.name} {self.name}"
+        return (self.config.rootpath, None, title) if place is None else (place.file, place.line - 1, title)
 
 
 class KnownFailuresNode(pytest.Collector):
