@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 
 from gradproof.arrays import Array
+from gradproof.errors import ArgumentError
 from gradproof.gradients import TARGET
 from gradproof.verdict import Finding, Verdict, overall
 from verify.loading import Implementation
@@ -117,6 +118,9 @@ def _crash(
             "a case's arrays are read-only, so it must copy first"
         )
         return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, message),), CHANGES, printed)
+    if isinstance(error, ArgumentError):  # of gradproof's own, where an adapter reads what somebody's code gave
+        about = error.argument.partition("[")[0]
+        return NoAnswer((Finding(Verdict.BROKE_PROTOCOL, TARGET, said),), ("answer", about), printed)
     return NoAnswer((Finding(Verdict.CRASHED, TARGET, f"{text}{where}"),), (type(error).__name__, where), printed)
 
 
