@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -55,6 +55,22 @@ class Given:
             raise ArgumentError("vector", "the words order and vector, to make one flat vector by", "neither")
         order: Literal["C", "F"] = "C" if self.words.vector == "rows" else "F"
         return self._make(np.concatenate([array.ravel(order=order) for _, array in self.in_order()]))
+
+    def to_dict(self, weight: str, bias: str, first: int = 1) -> dict[str, Any]:
+        """Weights and biases under names with the layer's number in place of ``{}``: ``to_dict("W{}", "b{}")``."""
+        pairs = ((weight, self.weights), (bias, self.biases))
+        return {name.format(first + k): array for name, arrays in pairs for k, array in enumerate(arrays)}
+
+    def from_dict(self, gradients: Mapping[str, Any], weight: str, bias: str, first: int = 1) -> dict[str, list[Any]]:
+        """The gradients of such a dict as ``weights`` and ``biases``. Raises ArgumentError for a name that is missing."""
+        found: dict[str, list[Any]] = {}
+        for kind, name, count in (("weights", weight, len(self.weights)), ("biases", bias, len(self.biases))):
+            names = [name.format(first + k) for k in range(count)]
+            missing = [one for one in names if one not in gradients]
+            if missing:
+                raise ArgumentError(kind, f"names among {', '.join(map(str, gradients))}", ", ".join(missing))
+            found[kind] = [gradients[one] for one in names]
+        return found
 
     @cached_property
     def inputs(self) -> Any:
