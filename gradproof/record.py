@@ -70,6 +70,8 @@ class Failure(msgspec.Struct, frozen=True):
     """Of a wrong answer: the mistakes that explain it, or one entry that says what is known."""
     families: tuple[str, ...] = ()
     """The families that the run's cases alike belong to."""
+    script: str | None = None
+    """The command that shows it with NumPy and the target's module alone, where the case is kept with such a script."""
 
 
 class FamilyResult(msgspec.Struct, frozen=True):

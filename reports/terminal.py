@@ -139,6 +139,9 @@ def _failure(screen: _Screen, failure: FailureView, said: Verdict | None) -> Non
     screen.blank()
     screen.line("Replay", style="bold")
     screen.copyable(failure.replay)
+    if failure.script:
+        screen.line("or, without gradproof:", style="dim")
+        screen.copyable(failure.script)
     screen.blank()
 
 

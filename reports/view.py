@@ -86,6 +86,8 @@ class FailureView:
     case_id: str
     case: AnyCase
     replay: str
+    script: str
+    """The command that does the same without gradproof; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def failure_view(failure: Failure, known: Container[str] = ()) -> FailureView:
         case_id=line(failure.case_id),
         case=from_data(failure.case),
         replay=command(failure.replay),
+        script=command(failure.script or ""),
     )
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from gradproof import __version__
+from gradproof.cases import from_data
 from gradproof.errors import ArgumentError, RecordError
 from gradproof.record import HOME, CaseRecord, CheckRecord, Failure, decode, encode, write
+from verify.standalone import standalone
 
 CHECKS = "checks"
 CASES = "cases"
@@ -57,8 +60,33 @@ def find(case_id: str, home: Path = HOME) -> CaseRecord:
     except OSError as error:
         raise RecordError(f"{file}: cannot be read: {error.strerror or error}") from error
     except RecordError as error:
-        raise RecordError(f"{file}: {error}") from error
+        raise RecordError(_of_another_version(file) or f"{file}: {error}") from error
     return record
+
+
+def _of_another_version(file: Path) -> str | None:
+    """What to do with a case that another version kept in a form of its own; None where the file is no such case."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=_Kept)
+    except msgspec.DecodeError:
+        return None
+    if not re.fullmatch(r"gradproof\.case/[0-9]+", found.schema) or found.gradproof == __version__:
+        return None
+    script = file.with_suffix(".py")
+    alone = f", or run python {shlex.quote(str(script))}, which needs no gradproof" if script.is_file() else ""
+    return (
+        f"{file}: version {found.gradproof} of gradproof kept this case, in a form that version {__version__} cannot "
+        f"read: keep it anew with gradproof check {shlex.quote(found.target)}, install gradproof {found.gradproof} "
+        f"to replay it{alone}"
+    )
+
+
+class _Kept(msgspec.Struct):
+    """What cases of all versions say of themselves."""
+
+    schema: str
+    target: str
+    gradproof: str
 
 
 def _keep_case(record: CheckRecord, failure: Failure, home: Path) -> Failure:
@@ -77,7 +105,20 @@ def _keep_case(record: CheckRecord, failure: Failure, home: Path) -> Failure:
         write(file, encode(kept))
     else:
         command += f" {shlex.quote(record.target)}"
-    return msgspec.structs.replace(failure, replay=command)
+    return msgspec.structs.replace(failure, replay=command, script=_keep_script(record, failure, file))
+
+
+def _keep_script(record: CheckRecord, failure: Failure, file: Path) -> str | None:
+    """Writes what shows a failure without gradproof beside the case; gives the command that does, or None."""
+    script = file.with_suffix(".py")
+    if _target_of(file) != record.target:
+        return None
+    made = standalone(record.target, from_data(failure.case), failure, record.gradproof)
+    if made is None:
+        return None
+    write(file.with_suffix(".npz"), made.arrays)
+    write(script, made.script.encode())
+    return f"python {shlex.quote(str(script))}"
 
 
 def _target_of(file: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -43,7 +44,11 @@ def command(case_id: str, target: str | None, form: str) -> None:
         assessment = assess(subject, implementation, case)
     verdict = assessment.verdict
     if kept.gradproof != __version__:
-        click.echo(f"gradproof: this case was kept by version {kept.gradproof}, this is {__version__}", err=True)
+        click.echo(
+            f"gradproof: version {kept.gradproof} kept this case, the verdict is that of version {__version__}; where "
+            f"they differ, keep it anew with gradproof check {shlex.quote(kept.target)}",
+            err=True,
+        )
     with until_closed():
         if form == "json":
             click.echo(encode(verdict), nl=False)

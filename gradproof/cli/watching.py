@@ -13,7 +13,7 @@ import click
 from gradproof.verdict import Verdict
 
 if TYPE_CHECKING:
-    from verify.campaign import Progress
+    from verify.progress import Progress
 
 QUIET_SECONDS = 2.0
 """Runs shorter than this say nothing on the way where nobody watches."""
