@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from hypothesis.strategies import SearchStrategy
@@ -25,10 +25,10 @@ from gradproof.record import CheckRecord, Failure, FamilyResult, machine, now
 from gradproof.verdict import EXIT_CODES, EXIT_NOTHING_RAN, PRECEDENCE, Verdict, overall
 from verify import drawing
 from verify.calling import Cause
-from verify.judge import Oracle
 from verify.isolation.isolated import Apart
-from verify.isolation.purity import Impurity, impurity, recorded
+from verify.isolation.purity import impurity, recorded
 from verify.isolation.ready import another, at_hand
+from verify.judge import Oracle
 from verify.loading import Implementation
 from verify.progress import Progress
 from verify.subjects import subject_of
