@@ -18,8 +18,9 @@ independent numbers: the model's assumption, and the reason why an error beyond 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,7 @@ from refimpl.program import leaf_values
 from refimpl.variants import VARIANTS, Suprema
 
 Floats = npt.NDArray[np.float64]
+Usual = Callable[[Suprema], Floats]
 
 SAMPLES = 48
 RISK = 1e-6
@@ -86,10 +88,20 @@ def sampled(enclosed: Enclosure, target: Format, *, rounds_leaves: bool) -> dict
 
 
 def sampled_program(
-    enclosed: ProgramEnclosure, target: Format, leaves: Mapping[str, Values], seed: int, *, rounds_leaves: bool
+    enclosed: ProgramEnclosure,
+    target: Format,
+    leaves: Mapping[str, Values],
+    seed: int,
+    *,
+    rounds_leaves: bool,
+    usual: Mapping[int, Usual] = MappingProxyType({}),
 ) -> dict[str, Floats]:
-    """The same for any program, given its leaves."""
-    simulation = _Simulation(enclosed, target, leaves, seed, rounds_leaves=rounds_leaves)
+    """The same for any program, given its leaves.
+
+    usual: by the identity of an elementwise function's node, the size in units of u of what its formula loses, in place
+    of what one does that is chosen with care.
+    """
+    simulation = _Simulation(enclosed, target, leaves, seed, rounds_leaves=rounds_leaves, usual=usual)
     with np.errstate(all="ignore"), precision(enclosed.working_bits):
         errors = {id(node): error for node, error in simulation.run()}
         results = enclosed.computation.results
@@ -107,7 +119,9 @@ class _Simulation:
         seed: int,
         *,
         rounds_leaves: bool,
+        usual: Mapping[int, Usual],
     ) -> None:
+        self.usual = usual
         self.enclosed = enclosed
         self.target = target
         self.rounds_leaves = rounds_leaves
@@ -186,7 +200,7 @@ class _Simulation:
             case Join(axis):
                 return np.concatenate(errors, axis=axis + 1)
             case Apply(function, order):
-                return self.applied(node.operands[0], function, order, errors[0])
+                return self.applied(node, function, order, errors[0])
             case Hinge(below, above, _):
                 slope = np.where(self.exact(node.operands[0]) > 0, float(above), float(below))
                 rounds = {abs(below), abs(above)} - {0, 1}
@@ -213,13 +227,15 @@ class _Simulation:
         passed = error_a @ b + a @ error_b
         return np.asarray(passed + self.rounding(math.sqrt(a.shape[1]) * (np.abs(a) @ np.abs(b)), passed))
 
-    def applied(self, z: Node, function: str, order: int, error: Floats) -> Floats:
+    def applied(self, node: Node, function: str, order: int, error: Floats) -> Floats:
+        (z,) = node.operands
         balls = self.enclosed.values[id(z)]
         arithmetic = BallArithmetic()
         values = {k: _floats(arithmetic.apply(function, k, balls)) for k in {0, order, order + 1}}
         suprema = Suprema(np.abs(self.exact(z)), np.abs(values[0]), np.abs(values[order]))
         passed = error * values[order + 1]
-        return np.asarray(passed + self.rounding(VARIANTS[function, order].usual(suprema), passed))
+        usual = self.usual.get(id(node), VARIANTS[function, order].usual)
+        return np.asarray(passed + self.rounding(usual(suprema), passed))
 
 
 def _root_mean_square(errors: Floats) -> Floats:

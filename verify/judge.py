@@ -32,6 +32,7 @@ from gradproof.vocabulary import Dtype
 from refimpl.kinks import Kind
 from verify import conventions
 from verify.calling import Cause
+from verify.digits import Explanation, explanations, told
 from verify.reading import layer_of
 from verify.resemblance import Fits, resemblance
 
@@ -95,6 +96,8 @@ class Oracle:
     replayed: Callable[[Case, Mapping[str, Array], Mapping[str, Booleans]], str] | None = None
     """Formulas in words that overflow on a case and give just these numbers of an answer; asked where a formula in use
     overflows. Empty where there are none. None: none are known."""
+    explained: Callable[[Case, Any, Mapping[str, Array]], tuple[Explanation, ...]] | None = None
+    """Formulas that lose as many digits as an inaccurate answer to a case that is enclosed. None: none are known."""
 
 
 def certified() -> Oracle:
@@ -118,6 +121,7 @@ def certified() -> Oracle:
         witness=witness,
         naive=naive_allowance,
         replayed=reproduced,
+        explained=explanations,
     )
 
 
@@ -133,6 +137,8 @@ class Judgement:
     """Kinks met."""
     conventions: conventions.Met = field(default_factory=dict)
     """What the answer took the slopes at kinks to be."""
+    explained: tuple[Explanation, ...] = ()
+    """Formulas that lose as many digits as an inaccurate answer did."""
 
 
 def judge(case: Case, answer: Gradients, oracle: Oracle | None = None) -> CaseVerdict:
@@ -170,7 +176,7 @@ def heard(case_id: str, given: Mapping[str, Array], hearing: Callable[[], Hearin
     first = [finding.quantity for finding in findings if finding.verdict is verdict]
     kinks = held.enclosed.met_kinks
     taken = conventions.met(held.enclosed, given, held.allowed) if kinks and verdict is Verdict.CORRECT else {}
-    return Judgement(CaseVerdict(case_id, verdict, findings), held.cause(first), entries, kinks, taken)
+    return Judgement(CaseVerdict(case_id, verdict, findings), held.cause(first), entries, kinks, taken, held.explained)
 
 
 def first_wrong(network: Network, quantities: list[str]) -> list[str]:
@@ -243,7 +249,7 @@ class _Ruling:
 
     def worst(self) -> Index:
         """The entry that is furthest off, measured by what is allowed, among those that share the verdict."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             times = np.nan_to_num(self.low / self.allowed, nan=0.0, posinf=np.inf)
         times = np.where(self.where(self.verdict()), times, -1.0)
         return tuple(int(i) for i in np.unravel_index(int(np.argmax(times)), times.shape))
@@ -280,6 +286,7 @@ class Hearing:
         self._formulas: tuple[str, ...] | None = None
         self._lax: Lax | None = None
         self.overflowed = ""
+        self.explained: tuple[Explanation, ...] = ()
 
     def findings(self) -> tuple[Finding, ...]:
         """All that is not correct, in the order of the answer; one finding where the oracle contradicts itself."""
@@ -290,6 +297,7 @@ class Hearing:
             rulings = {n: self.rule(n) if np.any(ruling.too_wide) else ruling for n, ruling in rulings.items()}
         rulings = self.replayed(rulings)
         self.overflowed = self.reproducing(rulings)
+        self.explained = self.explaining(rulings)
         failed = {name: ruling for name, ruling in rulings.items() if ruling.verdict() is not Verdict.CORRECT}
         accused = {name: ruling.worst() for name, ruling in failed.items() if ruling.verdict() is Verdict.WRONG}
         doubts = self.oracle.witness(self.enclosed, accused)
@@ -365,6 +373,14 @@ class Hearing:
             return ""
         return self.oracle.replayed(self.case, self.given, lost)
 
+    def explaining(self, rulings: Mapping[str, _Ruling]) -> tuple[Explanation, ...]:
+        """Formulas that lose as many digits as this answer; none where more is the matter."""
+        verdict = overall(ruling.verdict() for ruling in rulings.values())
+        if self.oracle.explained is None or verdict is not Verdict.INACCURATE or self.overflowed:
+            return ()
+        finite = {n: array for n, array in self.given.items() if np.all(np.isfinite(array.astype(np.float64)))}
+        return self.oracle.explained(self.case, self.enclosed, finite) if finite else ()
+
     def formulas(self) -> tuple[str, ...]:
         """Documented naive formulas that overflow on this case; asked only once a number is not finite."""
         if self._formulas is None:
@@ -426,8 +442,11 @@ class Hearing:
         off, careful = self.enclosed.distance(name, got)[bad], self.typical[name][bad]
         worst = int(np.argmax(off / careful))
         kept, keeps = (_digits(error[worst], exact[worst]) for error in (off, careful))
+        fewer = keeps - kept
+        digits = "part of a digit" if fewer <= 0 else "1 digit" if fewer == 1 else f"{fewer} digits"
         return (
-            f"; the formula may be right, but digits are lost: {kept} are right where careful arithmetic keeps {keeps}"
+            f"; the formula may be right, but it loses {digits}: {kept} are right where careful arithmetic keeps "
+            f"{keeps}{told(self.explained)}"
         )
 
     def _place(self, name: str, failed: list[str]) -> str:

@@ -20,6 +20,7 @@ from gradproof.record import Cause as NamedCause
 from gradproof.verdict import CaseVerdict, Finding
 from verify import conventions
 from verify.calling import Answer, Cause, NoAnswer, call
+from verify.digits import Explanation
 from verify.judge import Judgement
 from verify.loading import Implementation
 from verify.reading import Fault
@@ -44,6 +45,8 @@ class Assessment:
     """Quantities in the answer; none where there was none to judge."""
     printed: str
     conventions: conventions.Met = field(default_factory=dict)
+    explained: tuple[Explanation, ...] = ()
+    """Formulas that lose as many digits as an inaccurate answer did."""
 
 
 class Subject(ABC, Generic[C, S]):
@@ -166,4 +169,5 @@ def assess(subject: Subject[C, Any], implementation: Implementation, case: C, or
         gave=frozenset(answer.quantities),
         printed=answer.printed,
         conventions=judgement.conventions,
+        explained=judgement.explained,
     )

@@ -15,8 +15,9 @@ from gradproof.gradients import INPUTS, LOSS, OUTPUTS, RADIUS, TARGET, Gradients
 from gradproof.network import Network
 from gradproof.record import Cause
 from gradproof.target import UPSTREAM, Supports
-from gradproof.verdict import Finding, overall
+from gradproof.verdict import Finding, Verdict, overall
 from verify import conventions, shrinking
+from verify.digits import summed_up
 from verify.families import families_of, family_of
 from verify.judge import Judgement, Oracle, examine, first_wrong
 from verify.loading import Implementation
@@ -91,6 +92,9 @@ class Networks(Subject[Case, Supports]):
                 "is admitted."
             )
             notes += conventions.told(assessment.conventions for assessment in answers)
+        inaccurate = [each.explained for each in answers if each.verdict.verdict is Verdict.INACCURATE]
+        if (reason := summed_up(inaccurate)) is not None:
+            notes.append(reason)
         return notes
 
     def causes(
