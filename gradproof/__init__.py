@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from gradproof.target import target as target
 
 if TYPE_CHECKING:
+    from gradproof import adapters as adapters
     from gradproof.asserting import GradientsNotCorrect as GradientsNotCorrect
     from gradproof.asserting import assert_correct as assert_correct
-    from gradproof import adapters as adapters
     from gradproof.case import Case as Case
     from gradproof.errors import ArgumentError as ArgumentError
     from gradproof.errors import GradproofError as GradproofError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gradproof.layers import Activation as Activation
     from gradproof.layers import Branches as Branches
     from gradproof.layers import Dense as Dense
+    from gradproof.layers import Maxout as Maxout
     from gradproof.layers import Residual as Residual
     from gradproof.loss import Loss as Loss
     from gradproof.loss import Penalty as Penalty
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from gradproof.optimiser import Optimiser as Optimiser
     from gradproof.optimiser import Schedule as Schedule
     from gradproof.optimiser import WeightDecay as WeightDecay
+    from gradproof.operations import Operation as Operation
+    from gradproof.operations import OperationSupports as OperationSupports
+    from gradproof.operations import operation as operation
+    from gradproof.operation_case import OperationCase as OperationCase
+    from gradproof.run import Run as Run
+    from gradproof.run import StepSupports as StepSupports
+    from gradproof.run import steps as steps
     from gradproof.target import Supports as Supports
     from gradproof.update import Update as Update
     from gradproof.verdict import CaseVerdict as CaseVerdict
@@ -59,12 +67,18 @@ _HOME = {
     "GradientsNotCorrect": "gradproof.asserting",
     "GradproofError": "gradproof.errors",
     "Loss": "gradproof.loss",
+    "Maxout": "gradproof.layers",
     "Network": "gradproof.network",
     "NetworkError": "gradproof.errors",
+    "Operation": "gradproof.operations",
+    "OperationCase": "gradproof.operation_case",
+    "OperationSupports": "gradproof.operations",
     "Optimiser": "gradproof.optimiser",
     "Penalty": "gradproof.loss",
     "Residual": "gradproof.layers",
+    "Run": "gradproof.run",
     "Schedule": "gradproof.optimiser",
+    "StepSupports": "gradproof.run",
     "Supports": "gradproof.target",
     "Trajectory": "verify.trajectories",
     "Update": "gradproof.update",
@@ -75,6 +89,8 @@ _HOME = {
     "dense_chain": "gradproof.network",
     "explain": "verify.explanation",
     "judge_trajectory": "verify.trajectories",
+    "operation": "gradproof.operations",
+    "steps": "gradproof.run",
     "which_variant": "verify.trajectories",
 }
 

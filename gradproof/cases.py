@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 from gradproof.arrays import Array
 from gradproof.case import Case, CaseData
+from gradproof.operation_case import OperationCase, OperationData
+from gradproof.run import Run, RunData
 
-AnyCaseData = CaseData
+AnyCaseData = CaseData | OperationData | RunData
 """A case of any kind as JSON keeps it; the field ``kind`` tells them apart."""
 
 
@@ -49,4 +51,10 @@ class AnyCase(Protocol):
 
 def from_data(data: AnyCaseData) -> AnyCase:
     """The case of whichever kind the data is of, validated anew. Raises RecordError or ArgumentError on damage."""
-    return Case.from_data(data)
+    match data:
+        case CaseData():
+            return Case.from_data(data)
+        case OperationData():
+            return OperationCase.from_data(data)
+        case RunData():
+            return Run.from_data(data)

@@ -62,7 +62,10 @@ OPTIMISERS: Final = MappingProxyType(
         "sgd": OptimiserWord("sgd", (), (), "delta = -eta g"),
         "momentum": OptimiserWord("momentum", ("velocity",), _MOMENTUM, "v <- mu v - eta g; delta = v"),
         "momentum_torch": OptimiserWord(
-            "momentum", ("buffer",), _TORCH, "b <- g at the first step, mu b + (1 - tau) g later; delta = -eta b"
+            "momentum",
+            ("buffer",),
+            _TORCH,
+            "b <- g at the first step and if mu = 0, else mu b + (1 - tau) g; delta = -eta b",
         ),
         "momentum_dampened": OptimiserWord(
             "momentum", ("buffer",), _TORCH, "b <- mu b + (1 - tau) g at every step; delta = -eta b"
@@ -72,7 +75,7 @@ OPTIMISERS: Final = MappingProxyType(
             "momentum",
             ("buffer",),
             _TORCH,
-            "b <- g at the first step, mu b + (1 - tau) g later; delta = -eta (g + mu b)",
+            "b <- g at the first step and if mu = 0, else mu b + (1 - tau) g; delta = -eta (g + mu b)",
         ),
         "rmsprop": OptimiserWord(
             "rmsprop",

@@ -69,10 +69,13 @@ def repeated(number: Node, shape: Shape) -> Node:
 
 
 class Numbers:
-    """The hyperparameters of a step as nodes, in whatever shape they are needed; ``leaves`` holds those asked for."""
+    """The hyperparameters of a step as nodes, in whatever shape they are needed; ``leaves`` holds those asked for.
 
-    def __init__(self, *, first: bool) -> None:
-        self.first = first
+    starts: whether a buffer that starts with its first gradient starts at this step.
+    """
+
+    def __init__(self, *, starts: bool) -> None:
+        self.starts = starts
         self.leaves: dict[str, Node] = {}
         self._complements: dict[str, Node] = {}
 
@@ -124,8 +127,8 @@ def nesterov(g: Node, state: State, h: Numbers) -> tuple[Node, State]:
 
 
 def buffered(g: Node, state: State, h: Numbers) -> Node:
-    """μb + (1 − τ)g, as torch has it: g at the first step."""
-    return g if h.first else dampened(g, state, h)
+    """μb + (1 − τ)g, as torch has it: g at the first step, and g alone without momentum."""
+    return g if h.starts else dampened(g, state, h)
 
 
 def dampened(g: Node, state: State, h: Numbers) -> Node:
@@ -288,7 +291,7 @@ def step_program(optimiser: Optimiser, shapes: tuple[tuple[str, Shape], ...], fi
 
     The results are each parameter's new value under its name, and its new state under ``gradproof.update.state_name``.
     """
-    h = Numbers(first=first)
+    h = Numbers(starts=first or optimiser.momentum == 0)  # without momentum torch keeps no buffer
     theta = {name: leaf(parameter_leaf(name), shape) for name, shape in shapes}
     given = {name: leaf(gradient_leaf(name), shape) for name, shape in shapes}
     state = {name: {key: leaf(state_name(key, name), shape) for key in optimiser.word.state} for name, shape in shapes}

@@ -416,5 +416,5 @@ class _Hearing:
     def exact(self, name: str, index: tuple[int, ...]) -> str:
         """The exact number in decimal; an interval where a kink or unread state makes a set of it."""
         if self.enclosed.met_kinks or self.update.uncertainty:
-            return f"[{self.enclosed.lower(name)[index]!r}, {self.enclosed.upper(name)[index]!r}]"
+            return f"[{float(self.enclosed.lower(name)[index])!r}, {float(self.enclosed.upper(name)[index])!r}]"
         return self.enclosed.decimal(name, index)

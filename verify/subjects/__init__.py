@@ -12,16 +12,17 @@ from gradproof.declaration import Declaration
 from gradproof.errors import ArgumentError
 from verify.subjects.base import Subject
 
-KINDS: Final[Mapping[str, str]] = MappingProxyType({"network": "networks"})
-"""The kind of a case's data → the module here whose ``SUBJECT`` checks cases of this kind."""
-
-DECLARED: Final[Mapping[str, str]] = MappingProxyType({"Supports": "network"})
-"""The type of a declaration → the kind of cases that a target with such a declaration is asked about."""
+SUBJECTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"Supports": "networks", "OperationSupports": "operations", "StepSupports": "runs"}
+)
+"""The type of a declaration → the module here whose ``SUBJECT`` checks what declares so."""
 
 
 def subject_of(declaration: Declaration) -> Subject[Any, Any]:
     """What checks a target that declares this."""
-    return _subject(DECLARED[type(declaration).__name__])
+    found = import_module(f"{__name__}.{SUBJECTS[type(declaration).__name__]}").SUBJECT
+    assert isinstance(found, Subject)
+    return found
 
 
 def asked_about(declaration: Declaration, data: AnyCaseData) -> tuple[Subject[Any, Any], AnyCase]:
@@ -33,9 +34,3 @@ def asked_about(declaration: Declaration, data: AnyCaseData) -> tuple[Subject[An
     if kind != subject.kind:
         raise ArgumentError("TARGET", f"one that is asked about cases of the kind {kind}", declaration.decorator)
     return subject, subject.from_data(data)
-
-
-def _subject(kind: str) -> Subject[Any, Any]:
-    found = import_module(f"{__name__}.{KINDS[kind]}").SUBJECT
-    assert isinstance(found, Subject)
-    return found

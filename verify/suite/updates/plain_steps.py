@@ -83,7 +83,7 @@ def delta(o: Optimiser, g: Any, s: Mapping[str, Any], t: int, eta: Any, number: 
             v = mu * s["velocity"] - eta * g
             return ((1 + mu) * v - mu * s["velocity"]) if lerp else (mu * v - eta * g), {"velocity": v}
         case "momentum_torch" | "nesterov_torch" | "momentum_dampened":
-            first = t == 1 and o.variant != "momentum_dampened"
+            first = (t == 1 or mu == 0) and o.variant != "momentum_dampened"
             b = g if first else mu * s["buffer"] + (1 - tau) * g
             return -eta * (g + mu * b if o.variant == "nesterov_torch" else b), {"buffer": b}
         case "rmsprop" | "rmsprop_inside":
