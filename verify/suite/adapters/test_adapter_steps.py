@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_right_steps_are_never_accused(rates: tuple[float, ...], dtype: str) -> 
 
 def test_a_radius_hides_no_more_than_rounding() -> None:
     for rates, flaw in (((0.5,), 1e-11), ((0.5, 2.0**60), 1e-12)):
-        found = verdicts(target(lambda net, flaw=flaw: trained(net, flaw=flaw), rates=rates), 20)
+        found = verdicts(target(partial(trained, flaw=flaw), rates=rates), 20)
         assert found[Verdict.WRONG] >= 15
 
 
@@ -149,4 +150,4 @@ def test_radii_that_are_none_are_refused(radius: Any) -> None:
     assert set(found) == {Verdict.BROKE_PROTOCOL}
 
 
-SUPPORTS = Supports(losses=("squared_error/sum",), output="identity", depth=(1, 1), width=(1, 1), bias="never")  # type: ignore[arg-type]
+SUPPORTS = Supports(losses=("squared_error/sum",), output=("identity",), depth=(1, 1), width=(1, 1), bias="never")

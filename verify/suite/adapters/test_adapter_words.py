@@ -23,7 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDepre
 
 LAYOUT: dict[str, Any] = {"weights": "in_out", "bias": "vector", "samples": "rows"}
 CLASSES = "categorical_cross_entropy_with_logits/sum"
-CASES = cases(Supports(losses=CLASSES, hidden="tanh", output="identity", depth=(1, 3), width=(1, 3), batch=(1, 3)))
+CASES = cases(
+    Supports(losses=(CLASSES,), hidden=("tanh",), output=("identity",), depth=(1, 3), width=(1, 3), batch=(1, 3))
+)
 
 
 def fits(word: dict[str, Any]) -> bool:
@@ -80,7 +82,7 @@ def test_each_word_means_what_it_says_and_the_way_back_loses_nothing(case: Case,
     assert np.array_equal(np.concatenate([rows for rows, _, _ in seen]), case.inputs)
     for _, _, made in seen:
         for z, W, b in zip(made, case.stack.weights, case.stack.biases, strict=True):
-            assert np.allclose(z, np.arange(len(W)) @ W + b)
+            assert np.allclose(z, np.arange(len(W)) @ W + np.asarray(b))
     assert case.targets is not None
     if words["labels"] == "integer":
         classes = np.concatenate([targets for _, targets, _ in seen])
@@ -218,7 +220,7 @@ def test_one_object_has_one_adapter() -> None:
     def net(_: adapters.Given) -> None: ...
 
     with pytest.raises(ArgumentError, match="expected a function, class or object that declares nothing yet"):
-        adapters.plain(losses="squared_error/sum", **LAYOUT)(net)
+        adapters.plain(losses="squared_error/sum", **LAYOUT)(net)  # type: ignore[arg-type]
 
 
 def test_an_adapter_is_named_by_the_file_of_its_function() -> None:
@@ -230,7 +232,7 @@ def test_an_adapter_is_named_by_the_file_of_its_function() -> None:
 def test_what_the_code_is_given_is_its_own_to_write() -> None:
     @adapters.plain(losses="squared_error/sum", output="identity", depth=(1, 1), **LAYOUT)
     def scribbler(net: adapters.Given) -> dict[str, Any]:
-        answer = mean_squares("sum")(net)
+        answer: dict[str, Any] = mean_squares("sum")(net)
         for array in (*net.weights, *net.biases, net.inputs, net.targets):
             array[...] = 7.0
         return answer
