@@ -152,7 +152,7 @@ def _repeated(axes: int | None) -> Any:
         strides = [0] * array.ndim
         if axes is not None:
             strides[axes:] = np.empty(array.shape, array.dtype).strides[axes:]
-        return np.lib.stride_tricks.as_strided(memory, array.shape, strides), memory
+        return np.ndarray(array.shape, array.dtype, buffer=memory, strides=strides), memory
 
     return lay
 

@@ -66,7 +66,7 @@ class Arguments:
     parameters: Mapping[str, Array]
     upstream: Array | None
     targets: Array | None
-    into: Mapping[str, Array]
+    into: dict[str, Array]
     dtype: Precision
     memory: Mapping[str, Array]
     """The bytes of each array and of the gaps around it, for whoever wants to know whether they were changed."""
@@ -274,7 +274,7 @@ class OperationCase:
             parameters=MappingProxyType({name: arrays[name] for name in self.parameters}),
             upstream=arrays.get(UPSTREAM),
             targets=arrays.get(TARGETS),
-            into=MappingProxyType({name: arrays[f"{INTO}{name}"] for name in self.into}),
+            into={name: arrays[f"{INTO}{name}"] for name in self.into},
             dtype=self.dtype,
             memory=MappingProxyType({name: one.memory for name, one in lying.items() if not name.startswith(INTO)}),
         )

@@ -32,10 +32,13 @@ BITS = 128
 class Prediction:
     """Predictions for one case.
 
-    ``answer`` is what came, radii included: quantity → array; numbers that are not finite are not told.
+    ``answer`` is what came, radii included: quantity → array; numbers that are not finite are not told. ``target`` is
+    the format that it was computed in: that of the case unless given.
     """
 
-    def __init__(self, case: Case, answer: dict[str, Array], *, right: bool | None) -> None:
+    def __init__(
+        self, case: Case, answer: dict[str, Array], *, right: bool | None, target: Format | None = None
+    ) -> None:
         self.case = case
         self._take(answer)
         self.right = right
@@ -49,7 +52,7 @@ class Prediction:
         with precision(BITS):
             self._leaves = {name: exact_balls(array) for name, array in leaves.items()}
         magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaves.items()}
-        self._bound = RunningBound(Format.of(case.dtype), self._enclosed({}), magnitudes, {})
+        self._bound = RunningBound(target or Format.of(case.dtype), self._enclosed({}), magnitudes, {})
 
     def part(self, answer: dict[str, Array], right: bool | None) -> Prediction:
         """The same for other quantities of the answer; what was computed so far is shared."""

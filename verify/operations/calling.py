@@ -32,19 +32,23 @@ class Handed:
 
     first: Arguments
     second: Arguments
+    into: tuple[Mapping[str, Array], Mapping[str, Array]]
+    """The arrays for gradients of both calls, whatever a function puts in their place."""
 
     @classmethod
     def of(cls, case: OperationCase) -> Handed:
         """New arrays for a case."""
-        return cls(case.arguments(), case.turned().arguments())
+        first, second = case.arguments(), case.turned().arguments()
+        return cls(first, second, (dict(first.into), dict(second.into)))
 
     def lent(self) -> dict[str, Array]:
-        """Every array that must not be changed: itself where it is read-only, else its memory, gaps included."""
+        """Every array that must not be changed, of the first call: itself where it is read-only, else its memory with
+        all that lies between its entries.
+        """
         found = {}
-        for call, given in (("", self.first), (" of the second call", self.second)):
-            for name, memory in given.memory.items():
-                array = getattr(given, name) if name not in given.parameters else given.parameters[name]
-                found[f"{name}{call}"] = memory if array.flags.writeable else array
+        for name, memory in self.first.memory.items():
+            array = getattr(self.first, name) if name not in self.first.parameters else self.first.parameters[name]
+            found[name] = memory if array.flags.writeable else array
         return found
 
 
@@ -86,10 +90,10 @@ def read(returned: Returned, case: OperationCase) -> dict[str, Array] | list[Fau
 
     Of the second call, put in order again, those quantities under ``again.`` that differ from the first call's.
     """
-    first = _quantities(returned.first, returned.handed.first, case)
+    first = _quantities(returned.first, returned.handed.into[0], case)
     if isinstance(first, list):
         return first
-    second = _quantities(returned.second, returned.handed.second, case)
+    second = _quantities(returned.second, returned.handed.into[1], case)
     if isinstance(second, list):
         return [Fault(fault.quantity, fault.kind, f"on a second call, {fault.message}") for fault in second]
     if set(second) != set(first):
@@ -100,8 +104,8 @@ def read(returned: Returned, case: OperationCase) -> dict[str, Array] | list[Fau
     return {**first, **other}
 
 
-def _quantities(answer: Any, arguments: Arguments, case: OperationCase) -> dict[str, Array] | list[Fault]:
-    named = _named(answer, arguments, case)
+def _quantities(answer: Any, into: Mapping[str, Array], case: OperationCase) -> dict[str, Array] | list[Fault]:
+    named = _named(answer, case)
     if isinstance(named, Fault):
         return [named]
     shapes = case.shapes()
@@ -117,7 +121,7 @@ def _quantities(answer: Any, arguments: Arguments, case: OperationCase) -> dict[
             verb = "added to" if case.gradients == "added" else "written over"
             message = f"{listed(given)} came back; gradients are declared {case.gradients}: {verb} the arrays of 'into'"
             return [Fault(TARGET, "into", message)]
-        named |= {name: arguments.into[name] for name in gradients}
+        named |= {name: into[name] for name in gradients}
     elif all(named.get(name) is None for name in gradients):
         return [
             *faults,
@@ -135,7 +139,7 @@ def _quantities(answer: Any, arguments: Arguments, case: OperationCase) -> dict[
     return faults or arrays
 
 
-def _named(answer: Any, arguments: Arguments, case: OperationCase) -> dict[str, Any] | Fault:
+def _named(answer: Any, case: OperationCase) -> dict[str, Any] | Fault:
     """What a function returned, under names."""
     shapes = case.shapes()
     if isinstance(answer, Mapping):

@@ -9,6 +9,7 @@ wrong cases have and right ones lack is said instead.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from gradproof.arrays import Array
 from gradproof.case import Case
@@ -31,7 +33,8 @@ from gradproof.record import Cause
 from gradproof.target import UPSTREAM as UPSTREAM_LOSS
 from gradproof.target import Supports
 from gradproof.verdict import Finding, Verdict
-from gradproof.vocabulary import ACTIVATIONS, DTYPES, LOSSES, REDUCTIONS, TargetKind
+from gradproof.vocabulary import ACTIVATIONS, LOSSES, REDUCTIONS, TargetKind
+from refimpl.formats import Format
 from refimpl.operations import operation_enclosure
 from verify import drawing
 from verify.calling import NoAnswer
@@ -46,8 +49,8 @@ from verify.operations.judging import SECOND_CALL, examine
 from verify.operations.shrinking import changed, named
 from verify.strategies import SLOPES
 
-MOST_NUMBERS: Final = 200
-"""Larger cases are not compared with the catalogue: each of its mistakes is enclosed anew."""
+ODD_SIZES: Final = 9
+"""From this size on, every size that cases may have is among the new ones that a name must stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +132,8 @@ class _Search:
         right = [(case, _wrong(findings)) for case, findings in judged if not _wrong(findings)]
         shown = [(case, _wrong(findings)) for case, findings in failing.items()]
         spread = [right[number] for number in np.linspace(0, len(right) - 1, min(RIGHT_CASES, len(right)), dtype=int)]
-        picked = [*shown, *wrong[:WRONG_CASES], *spread]
+        # Small ones first: they leave few suppositions to try on the others.
+        picked = sorted([*shown, *wrong[:WRONG_CASES], *spread], key=lambda pair: pair[0].inputs.size)
         self.evidence = [one for case, bad in picked if (one := self.asked(case, bad)) is not None]
         self.fresh: list[Evidence] = []
         self._found: tuple[list[Supposition], bool] | None = None
@@ -159,7 +163,12 @@ class _Search:
             several = "several known mistakes reproduce every number"
             listed = "; or ".join(dict.fromkeys(cause.words for one in found[:3] for cause in one.told(case)))
             words = f"{several if len(found) > 1 else 'too few wrong answers to be sure'}: {listed}"
-        apart = told_apart([(one, bool(_wrong(findings))) for one, findings in self.judged])
+        surveyed = [(one, bool(_wrong(findings))) for one, findings in self.judged]
+        apart = told_apart([*surveyed, *self._probed()])
+        later = sum(_keeps_state(findings) for _, findings in self.judged)
+        if later:
+            cases = f"{later} cases" if later > 1 else "1 case"
+            apart = f"in {cases} only a second call is wrong, so something of earlier calls is kept"
         unknown = Cause("unknown", None, None, "; ".join(filter(None, (words, apart))), None, (), 0, 0, 0)
         return (_counted(unknown, counts, ()),)
 
@@ -209,11 +218,41 @@ class _Search:
         def visit(case: OperationCase) -> None:
             if case.id not in self.seen and (one := self.asked(case, None)) is not None:
                 self.fresh.append(one)
-            if len(self.fresh) >= FRESH_CASES or time.perf_counter() > end:
+            if time.perf_counter() > end:
                 raise drawing.Enough
 
-        drawing.survey(self.subject.strategy(self.supports), self.seed + 1, 2 * FRESH_CASES, visit)
+        for part in self._wide():
+            drawing.survey(self.subject.strategy(part), self.seed + 1, 1, visit)
+        drawing.survey(self.subject.strategy(self.supports), self.seed + 1, FRESH_CASES, visit)
         return self._left(left, self.fresh)
+
+    def _probed(self) -> list[tuple[OperationCase, bool]]:
+        """Cases of each large size, and whether the answer to them is wrong."""
+        found: list[tuple[OperationCase, bool]] = []
+        end = time.perf_counter() + FRESH_SECONDS
+
+        def visit(case: OperationCase) -> None:
+            one = self.asked(case, None)
+            if one is not None and not case.empty:
+                found.append((case, bool(_wrong(examine(case, one.answer).verdict.findings))))
+            if time.perf_counter() > end:
+                raise drawing.Enough
+
+        for part in self._wide():
+            drawing.survey(self.subject.strategy(part), self.seed + 1, 2, visit)
+        return found
+
+    def _wide(self) -> Iterator[OperationSupports]:
+        """The declaration, with one large size of inputs: kernels that work in blocks are right in whole ones alone."""
+        if self.supports.input_shape is not None:
+            return
+        least, most = self.supports.sizes
+        small = (least, max(least, min(most, ODD_SIZES)))
+        for size in self.supports.some_sizes():
+            if size > ODD_SIZES:
+                shape = (*(small[:1] * (self.supports.shape_axes - 1)), size)
+                with contextlib.suppress(ArgumentError):  # layers that stand on other sizes
+                    yield replace(self.supports, input_shape=shape, sizes=small, layouts=("contiguous",))
 
 
 def _wrong(findings: Iterable[Finding]) -> frozenset[str]:
@@ -405,12 +444,13 @@ def _catalogue(supports: OperationSupports) -> Iterator[Supposition]:
     def prediction(evidence: Evidence) -> Prediction | None:
         if id(evidence) not in predictions:
             case = as_network(evidence.case)
-            if case is None or sum(array.size for array in named(evidence.case).values()) > MOST_NUMBERS:
+            if case is None:
                 return None
             paths = evidence.case.operation.parameters
             answer = {paths.get(name, name): array for name, array in evidence.first.items()}
             right = None if evidence.wrong is None else not evidence.wrong
-            predictions[id(evidence)] = Prediction(case, answer, right=right)
+            target = Format.of(evidence.case.dtype, evidence.case.accumulates)
+            predictions[id(evidence)] = Prediction(case, answer, right=right, target=target)
             kept.append(evidence)
         return predictions[id(evidence)]
 
@@ -442,9 +482,9 @@ def _catalogue(supports: OperationSupports) -> Iterator[Supposition]:
 
 
 def as_network(case: OperationCase) -> Case | None:
-    """The same case as one of a network; None where there is none of this precision or kind."""
+    """The same case as one of a network; None where there is none of this kind."""
     network = case.operation.network
-    if network is None or case.empty or case.dtype not in DTYPES or case.gradients != "returned":
+    if network is None or case.empty or case.gradients != "returned":
         return None
     paths = case.operation.parameters
     return Case(
@@ -453,5 +493,5 @@ def as_network(case: OperationCase) -> Case | None:
         case.inputs,
         targets=case.targets,
         upstream=case.upstream,
-        dtype=case.dtype,
+        dtype="float64",  # which holds numbers of every precision
     )
