@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from gradproof.asserting import GradientsNotCorrect as GradientsNotCorrect
     from gradproof.asserting import assert_correct as assert_correct
     from gradproof.case import Case as Case
+    from gradproof.engines import EngineSupports as EngineSupports
+    from gradproof.engines import engine as engine
     from gradproof.errors import ArgumentError as ArgumentError
     from gradproof.errors import GradproofError as GradproofError
     from gradproof.errors import NetworkError as NetworkError
     from gradproof.gradients import Gradients as Gradients
+    from gradproof.graph import Graph as Graph
     from gradproof.layers import Activation as Activation
     from gradproof.layers import Branches as Branches
     from gradproof.layers import Dense as Dense
@@ -30,14 +33,14 @@ if TYPE_CHECKING:
     from gradproof.loss import Penalty as Penalty
     from gradproof.network import Network as Network
     from gradproof.network import dense_chain as dense_chain
+    from gradproof.operation_case import OperationCase as OperationCase
+    from gradproof.operations import Operation as Operation
+    from gradproof.operations import OperationSupports as OperationSupports
+    from gradproof.operations import operation as operation
     from gradproof.optimiser import Clipping as Clipping
     from gradproof.optimiser import Optimiser as Optimiser
     from gradproof.optimiser import Schedule as Schedule
     from gradproof.optimiser import WeightDecay as WeightDecay
-    from gradproof.operations import Operation as Operation
-    from gradproof.operations import OperationSupports as OperationSupports
-    from gradproof.operations import operation as operation
-    from gradproof.operation_case import OperationCase as OperationCase
     from gradproof.run import Run as Run
     from gradproof.run import StepSupports as StepSupports
     from gradproof.run import steps as steps
@@ -62,10 +65,12 @@ _HOME = {
     "CaseVerdict": "gradproof.verdict",
     "Clipping": "gradproof.optimiser",
     "Dense": "gradproof.layers",
+    "EngineSupports": "gradproof.engines",
     "Finding": "gradproof.verdict",
     "Gradients": "gradproof.gradients",
     "GradientsNotCorrect": "gradproof.asserting",
     "GradproofError": "gradproof.errors",
+    "Graph": "gradproof.graph",
     "Loss": "gradproof.loss",
     "Maxout": "gradproof.layers",
     "Network": "gradproof.network",
@@ -87,6 +92,7 @@ _HOME = {
     "assert_correct": "gradproof.asserting",
     "check": "verify.campaign",
     "dense_chain": "gradproof.network",
+    "engine": "gradproof.engines",
     "explain": "verify.explanation",
     "judge_trajectory": "verify.trajectories",
     "operation": "gradproof.operations",

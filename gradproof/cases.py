@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 from gradproof.arrays import Array
 from gradproof.case import Case, CaseData
+from gradproof.graph import Graph, GraphData
 from gradproof.operation_case import OperationCase, OperationData
 from gradproof.run import Run, RunData
 
-AnyCaseData = CaseData | OperationData | RunData
+AnyCaseData = CaseData | GraphData | OperationData | RunData
 """A case of any kind as JSON keeps it; the field ``kind`` tells them apart."""
 
 
@@ -54,6 +55,8 @@ def from_data(data: AnyCaseData) -> AnyCase:
     match data:
         case CaseData():
             return Case.from_data(data)
+        case GraphData():
+            return Graph.from_data(data)
         case OperationData():
             return OperationCase.from_data(data)
         case RunData():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ OUTPUTS = "outputs"
 INPUTS = "inputs"
 TARGET = "target"
 """The quantity of findings about an answer as a whole."""
+ATTRIBUTE = re.compile(r"^(step \d+: )?[a-z]\d*\.")
+"""What the name of an attribute of an engine's tensor begins with: ``a.grad``, ``step 2: d.data``."""
 AFTER_STEP = " after step "
 """In the names of what an optimiser's step left: ``w after step 2``."""
 RESERVED = (LOSS, OUTPUTS, INPUTS)
@@ -22,7 +25,7 @@ RADIUS = "radius of "
 
 def label(quantity: str) -> str:
     """A quantity as mathematics: a value by its name, a gradient as ∂L/∂ of a parameter or the inputs."""
-    if quantity in (LOSS, OUTPUTS, TARGET) or AFTER_STEP in quantity:
+    if quantity in (LOSS, OUTPUTS, TARGET) or AFTER_STEP in quantity or ATTRIBUTE.search(quantity):
         return quantity
     return f"∂L/∂{quantity}"
 

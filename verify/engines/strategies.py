@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from hypothesis import reject
 
-from gradproof.engine import EngineSupports
+from gradproof.engines import EngineSupports
 from gradproof.expressions import Choice, IndexPart, Node, Number, Operand, Operation, Slice
 from gradproof.graph import Again, Graph
 from gradproof.layers import Shape
@@ -220,6 +220,8 @@ class _Drawing:
 
     def partner(self, shape: Shape) -> Shape | None:
         """The shape of a new leaf that broadcasts with another one: its own, or a row, a column, a single entry."""
+        if self.supports.scalar:
+            return ()
         least, most = self.supports.axes
         options = [shape]
         if self.supports.broadcast:

@@ -13,7 +13,12 @@ from gradproof.errors import ArgumentError
 from verify.subjects.base import Subject
 
 SUBJECTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"Supports": "networks", "OperationSupports": "operations", "StepSupports": "runs"}
+    {
+        "Supports": "networks",
+        "EngineSupports": "graphs",
+        "OperationSupports": "operations",
+        "StepSupports": "runs",
+    }
 )
 """The type of a declaration → the module here whose ``SUBJECT`` checks what declares so."""
 

@@ -10,13 +10,17 @@ from hypothesis.strategies import SearchStrategy
 
 from gradproof.arrays import Array
 from gradproof.cases import AnyCaseData
-from gradproof.engine import EngineSupports
+from gradproof.engines import EngineSupports
 from gradproof.gradients import TARGET
 from gradproof.graph import Graph, GraphData
+from gradproof.record import Cause
+from gradproof.verdict import Finding, Verdict
 from verify import conventions
+from verify.calling import Answer
 from verify.engines import judging, shrinking
 from verify.engines.strategies import graphs
 from verify.judge import Judgement, Oracle
+from verify.loading import Implementation
 from verify.reading import Fault, described, listed, meant, numbers
 from verify.subjects.base import Assessment, Subject
 
@@ -51,6 +55,25 @@ class Graphs(Subject[Graph, EngineSupports]):
             f"{kinks} of {len(assessments)} graphs meet a kink, {admitted}.",
             *conventions.told(assessment.conventions for assessment in assessments),
         ]
+
+    def causes(
+        self,
+        implementation: Implementation,
+        failing: Mapping[Graph, tuple[Finding, ...]],
+        judged: Sequence[tuple[Graph, tuple[Finding, ...]]],
+        seed: int,
+    ) -> Mapping[str, tuple[Cause, ...]]:
+        from verify.engines.diagnosis import Diagnosis
+
+        def ask(graph: Graph) -> Mapping[str, Array] | None:
+            answer = self.call(implementation, graph)
+            return answer.quantities if isinstance(answer, Answer) else None
+
+        def wrong(graph: Graph, answer: Mapping[str, Array]) -> bool:
+            return self.examine(graph, answer).verdict.verdict is Verdict.WRONG
+
+        survey = [(graph, any(f.verdict is Verdict.WRONG for f in findings)) for graph, findings in judged]
+        return Diagnosis(implementation, ask, wrong, seed).causes(list(failing), survey)
 
     def size(self, case: Graph) -> shrinking.Size:
         return shrinking.size(case)

@@ -1,0 +1,89 @@
+"""What an engine with certain mistakes would answer to a graph, enclosed in balls, and whether that is what came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradproof.arrays import Array
+from gradproof.graph import Graph
+from refimpl.allowance import ROUND_UP, RunningBound
+from refimpl.balls import exact_balls
+from refimpl.enclosure import Given, ProgramEnclosure, enclosed_program
+from refimpl.formats import Format
+from refimpl.graphs import leaf_arrays
+from refimpl.program import Program
+from verify.engines.mistakes.mistake import Candidate
+from verify.engines.mistakes.reverse import Reverse, Unpredictable
+
+BITS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """An engine's answer to a graph, and whether the judge found it wrong."""
+
+    graph: Graph
+    answer: Mapping[str, Array]
+    wrong: bool
+
+
+def predicted(graph: Graph, candidate: Candidate) -> ProgramEnclosure | None:
+    """The answer of an engine with these mistakes; None where they change nothing. Raises Unpredictable."""
+    reverse = Reverse(graph, candidate)
+    results = reverse.results()
+    if not reverse.touched:
+        return None
+    arrays = leaf_arrays(graph)
+    given = Given(
+        Program(reverse.leaves, results),
+        lambda: {name: exact_balls(arrays[name]) for name in reverse.leaves},
+        affine=True,
+        most_bits=BITS,
+    )
+    enclosed = enclosed_program(given, BITS, BITS)
+    if not all(ball.is_finite() for name in results for ball in enclosed.balls(name).reshape(-1)):
+        raise Unpredictable  # a ball that says nothing is no prediction
+    return enclosed
+
+
+def reproduces(evidence: Evidence, candidate: Candidate) -> bool | None:
+    """Whether these mistakes could have given the answer; None where what they would give is not known.
+
+    No number may be further off than careful arithmetic may be, had it done just what the mistakes do.
+    """
+    try:
+        enclosed = predicted(evidence.graph, candidate)
+    except Unpredictable:
+        return None
+    if enclosed is None:
+        return not evidence.wrong
+    results = enclosed.computation.results
+    if any(evidence.answer[name].shape != node.shape for name, node in results.items()):
+        return False
+    magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaf_arrays(evidence.graph).items()}
+    bound = RunningBound(Format.of(evidence.graph.dtype), enclosed, magnitudes, {})
+    for name, node in results.items():
+        allowed = ROUND_UP * bound.closed(node)
+        if not np.all(enclosed.distance(name, evidence.answer[name]) <= allowed):
+            return False
+    return True
+
+
+def agree(graph: Graph, one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates would give the same answer, as far as BITS bits tell, or nothing is known of either."""
+    try:
+        ours, theirs = predicted(graph, one), predicted(graph, other)
+    except Unpredictable:
+        return True
+    if ours is None or theirs is None:
+        return ours is theirs
+    for name in ours.names():
+        if ours.shape(name) != theirs.shape(name):
+            return False
+        pairs = zip(ours.balls(name).reshape(-1), theirs.balls(name).reshape(-1), strict=True)
+        if not all(a.overlaps(b) for a, b in pairs):
+            return False
+    return True
