@@ -42,6 +42,8 @@ LAST_BITS = 4096
 DIGITS = 20
 """Decimal digits of an exact number that a finding quotes."""
 
+RIGHT_IN_FLOAT64 = "; the float64 run on the same numbers is right"
+
 Float64 = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Index = tuple[int, ...]
@@ -139,6 +141,8 @@ class Judgement:
     """What the answer took the slopes at kinks to be."""
     explained: tuple[Explanation, ...] = ()
     """Formulas that lose as many digits as an inaccurate answer did."""
+    loose: bool = False
+    """Whether careful arithmetic may be off by more than half of the digits of a quantity's largest number."""
 
 
 def judge(case: Case, answer: Gradients, oracle: Oracle | None = None) -> CaseVerdict:
@@ -150,10 +154,18 @@ def judge(case: Case, answer: Gradients, oracle: Oracle | None = None) -> CaseVe
     return examine(case, answer, oracle).verdict
 
 
-def examine(case: Case, answer: Gradients, oracle: Oracle | None = None) -> Judgement:
-    """The same as ``judge``, with the cause, and how much was compared."""
+def examine(case: Case, answer: Gradients, oracle: Oracle | None = None, *, formula_right: bool = False) -> Judgement:
+    """The same as ``judge``, with the cause, and how much was compared.
+
+    formula_right: whether it is known from elsewhere that the implementation's formulas are right, so that what nothing
+    bounds is lost digits.
+    """
     given, radii = _given(case, answer), _radii(answer)
-    return heard(case.id, given, lambda: Hearing(case, given, certified() if oracle is None else oracle, radii))
+
+    def hearing() -> Hearing:
+        return Hearing(case, given, certified() if oracle is None else oracle, radii, formula_right=formula_right)
+
+    return heard(case.id, given, hearing)
 
 
 def heard(case_id: str, given: Mapping[str, Array], hearing: Callable[[], Hearing]) -> Judgement:
@@ -176,7 +188,8 @@ def heard(case_id: str, given: Mapping[str, Array], hearing: Callable[[], Hearin
     first = [finding.quantity for finding in findings if finding.verdict is verdict]
     kinks = held.enclosed.met_kinks
     taken = conventions.met(held.enclosed, given, held.allowed) if kinks and verdict is Verdict.CORRECT else {}
-    return Judgement(CaseVerdict(case_id, verdict, findings), held.cause(first), entries, kinks, taken, held.explained)
+    said = CaseVerdict(case_id, verdict, findings)
+    return Judgement(said, held.cause(first), entries, kinks, taken, held.explained, held.loose())
 
 
 def first_wrong(network: Network, quantities: list[str]) -> list[str]:
@@ -270,7 +283,16 @@ class _Ruling:
 class Hearing:
     """One answer before the judge. What depends on the kind of the case stands at the end, for other kinds to say."""
 
-    def __init__(self, case: Any, given: Mapping[str, Array], oracle: Oracle, radii: Mapping[str, Float64]) -> None:
+    def __init__(
+        self,
+        case: Any,
+        given: Mapping[str, Array],
+        oracle: Oracle,
+        radii: Mapping[str, Float64],
+        *,
+        formula_right: bool = False,
+    ) -> None:
+        self.formula_right = formula_right
         self.case = case
         self.given = given
         self.oracle = oracle
@@ -336,6 +358,9 @@ class Hearing:
             else:
                 undecided = undecided | (lost & vacuous)
                 wrong = wrong | (lost & ~vacuous)
+        if self.formula_right:
+            inaccurate = inaccurate | (undecided & ~(finite & np.isinf(self.typical[name])))
+            undecided = np.zeros(got.shape, dtype=bool)
         return _Ruling(low, allowed, wrong, inaccurate, undecided, finite & ~decided & ~inaccurate)
 
     def _right_mathematics(self, name: str, low: Float64) -> Booleans:
@@ -437,6 +462,8 @@ class Hearing:
             subject = "" if ruling.overflown is not None else "not finite: "
             if self.overflowed:
                 return f"; {subject}{self.overflowed} overflows on this case, and gives just this"
+            if not self.formulas():
+                return f"; not finite in {self.case.dtype}{RIGHT_IN_FLOAT64}"
             return f"; not finite, where usual formulas overflow on this case: {' and '.join(self.formulas())}"
         exact = np.maximum(np.abs(self.enclosed.lower(name)), np.abs(self.enclosed.upper(name)))[bad]
         off, careful = self.enclosed.distance(name, got)[bad], self.typical[name][bad]
@@ -446,7 +473,7 @@ class Hearing:
         digits = "part of a digit" if fewer <= 0 else "1 digit" if fewer == 1 else f"{fewer} digits"
         return (
             f"; the formula may be right, but it loses {digits}: {kept} are right where careful arithmetic keeps "
-            f"{keeps}{told(self.explained)}"
+            f"{keeps}{told(self.explained)}{RIGHT_IN_FLOAT64 if self.formula_right else ''}"
         )
 
     def _place(self, name: str, failed: list[str]) -> str:
@@ -468,6 +495,18 @@ class Hearing:
         high = (got == np.inf) & (self.enclosed.lower(name) >= largest)
         low = (got == -np.inf) & (self.enclosed.upper(name) <= -largest)
         return np.asarray(high | low)
+
+    def loose(self) -> bool:
+        """Whether careful arithmetic below float64 may be off by half of the digits of a quantity's largest number."""
+        spacing = float(self.spacing(np.array(1.0)))
+        if spacing <= np.finfo(np.float64).eps:
+            return False  # nothing wider can be asked
+        half = math.sqrt(spacing)
+        for name, allowed in self.allowed.items():
+            size = np.maximum(np.abs(self.enclosed.lower(name)), np.abs(self.enclosed.upper(name)))
+            if np.max(allowed, initial=0.0) > half * np.max(size, initial=0.0) > 0:
+                return True
+        return False
 
     # What depends on the kind of the case.
 

@@ -118,6 +118,12 @@ class Subject(ABC, Generic[C, S]):
     def examine(self, case: C, answer: Mapping[str, Array], oracle: Any = None) -> Judgement:
         """The verdict on an answer that follows the protocol. ``oracle``: in place of the certified one."""
 
+    def reconsidered(
+        self, implementation: Implementation, case: C, answer: Mapping[str, Array], judgement: Judgement, oracle: Any
+    ) -> Judgement:
+        """The judgement once the target was asked otherwise about the same numbers; itself where that tells nothing."""
+        return judgement
+
     def summary(self, case: C, findings: tuple[Finding, ...]) -> str:
         """One line that says what is wrong and where."""
         return findings[0].message.partition("\n")[0]
@@ -161,6 +167,7 @@ def assess(subject: Subject[C, Any], implementation: Implementation, case: C, or
         verdict = CaseVerdict(case.id, answer.verdict, answer.findings)
         return Assessment(verdict, answer.cause, 0, 0, frozenset(), answer.printed)
     judgement = subject.examine(case, answer.quantities, oracle)
+    judgement = subject.reconsidered(implementation, case, answer.quantities, judgement, oracle)
     return Assessment(
         verdict=judgement.verdict,
         cause=judgement.cause,

@@ -69,6 +69,18 @@ class Networks(Subject[Case, Supports]):
     def examine(self, case: Case, answer: Mapping[str, Array], oracle: Oracle | None = None) -> Judgement:
         return examine(case, Gradients.of(answer), oracle)
 
+    def reconsidered(
+        self,
+        implementation: Implementation,
+        case: Case,
+        answer: Mapping[str, Array],
+        judgement: Judgement,
+        oracle: Oracle | None,
+    ) -> Judgement:
+        from verify.wider import reconsidered
+
+        return reconsidered(self, implementation, case, answer, judgement, oracle)
+
     def summary(self, case: Case, findings: tuple[Finding, ...]) -> str:
         return summary(case, findings)
 
