@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from gradproof.case import Case
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from gradproof.vocabulary import ACTIVATIONS, DTYPES, LOSSES, REDUCTIONS, TargetKind
@@ -95,8 +95,11 @@ def _network(rng: Any, depth: int, sizes: Sizes) -> Network:
             layers.append(Branches(((Dense(first), _activation(rng)), (Dense(second), _activation(rng))), merge))
         else:
             width = int(rng.integers(1, sizes.width + 1))
-            layers.append(Dense(width, bool(rng.random() < 0.8)))
-            if rng.random() < 0.9:
+            pieces = int(rng.integers(2, 4)) if rng.random() < 0.1 else 1
+            layers.append(Dense(width * pieces, bool(rng.random() < 0.8)))
+            if pieces > 1:
+                layers.append(Maxout(pieces))
+            elif rng.random() < 0.9:
                 layers.append(_activation(rng))
     bounded = loss is not None and loss.word.domain == (0.0, 1.0)
     width = int(rng.integers(2 if loss is not None and loss.word.categorical else 1, sizes.width + 1))

@@ -17,6 +17,7 @@ from fastimpl.kernels.activations import ACTIVATION_KERNELS
 from fastimpl.kernels.batches import coefficients, gather, sgd
 from fastimpl.kernels.dense import dense, dense_backward
 from fastimpl.kernels.losses import LOSS_KERNELS, upstream
+from fastimpl.kernels.maxout import maxout, maxout_backward
 from fastimpl.kernels.merge import merge, merge_backward
 from fastimpl.kernels.penalties import PENALTY_KERNELS
 from fastimpl.table import (
@@ -44,7 +45,7 @@ from fastimpl.table import (
     WEIGHT,
     WIDTH,
 )
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual, Shape
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual, Shape
 from gradproof.network import Network
 from gradproof.vocabulary import ACTIVATIONS
 
@@ -186,6 +187,8 @@ class _Builder:
                 x = self.dense(layer, x, path)
             elif isinstance(layer, Activation):
                 x = self.activation(layer, x, path)
+            elif isinstance(layer, Maxout):
+                x = self.maxout(x, path)
             else:
                 x = self.merged(layer, x, path)
         return x
@@ -215,6 +218,12 @@ class _Builder:
         factor = 0.0 if layer.parameter is None else layer.parameter
         self.steps.append(_Step(forward, backward, z, a, factor=factor, elementwise=elementwise))
         return a
+
+    def maxout(self, z: _Value, path: str) -> _Value:
+        """Backwards it reads its input again, which lies untouched: only what reads alone writes over what it reads."""
+        h = self.value(self.shapes[path], z.needs_gradient)
+        self.steps.append(_Step(maxout, maxout_backward, z, h))
+        return h
 
     def merged(self, layer: Residual | Branches, x: _Value, path: str) -> _Value:
         """The sum or concatenation of chains; a residual connection is the sum of its input and its body."""

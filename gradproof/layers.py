@@ -63,7 +63,8 @@ class Dense(msgspec.Struct, frozen=True, tag_field="kind", tag="dense"):
 class Activation(msgspec.Struct, frozen=True, tag_field="kind", tag="activation"):
     """An activation from the vocabulary, of each feature by itself or (softmax) over the last axis.
 
-    ``parameter`` is the slope of leaky ReLU for negative inputs; None for activations without a parameter.
+    ``parameter`` is the slope of leaky ReLU for negative inputs, or the alpha of ELU; None for activations without a
+    parameter.
     """
 
     name: str
@@ -101,6 +102,39 @@ class Activation(msgspec.Struct, frozen=True, tag_field="kind", tag="activation"
 
     def __str__(self) -> str:
         return self.name if self.parameter is None else f"{self.name}({self.parameter!r})"
+
+
+class Maxout(msgspec.Struct, frozen=True, tag_field="kind", tag="maxout"):
+    """The greatest of each ``pieces`` features one behind another: h_i = max_j z[i·pieces + j], j < pieces.
+
+    Behind a dense layer of units · pieces features these are Maxout units (Goodfellow, Warde-Farley, Mirza, Courville
+    and Bengio, *Maxout Networks*, ICML 2013); they hold no trained parameters of their own.
+    """
+
+    pieces: int
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "pieces", whole("maxout.pieces", self.pieces))
+
+    def parameter_shapes(self, path: str, input_shape: Shape) -> dict[str, Shape]:
+        """Nothing."""
+        if self.pieces < 1:
+            raise NetworkError(f"layer {path}", "maxout over at least 1 piece", f"{self.pieces} pieces")
+        if input_shape[-1] % self.pieces:
+            expected = f"a multiple of {self.pieces} features for maxout over {self.pieces} pieces"
+            raise NetworkError(f"layer {path}", expected, f"{input_shape[-1]}")
+        return {}
+
+    def output_shape(self, path: str, input_shape: Shape) -> Shape:
+        """One in ``pieces`` along the last axis."""
+        return (*input_shape[:-1], input_shape[-1] // self.pieces)
+
+    def output_range(self, input_range: Interval, input_shape: Shape) -> Interval:
+        """That of its inputs."""
+        return input_range
+
+    def __str__(self) -> str:
+        return f"maxout {self.pieces}"
 
 
 class Residual(msgspec.Struct, frozen=True, tag_field="kind", tag="residual"):
@@ -181,7 +215,7 @@ class Branches(msgspec.Struct, frozen=True, tag_field="kind", tag="branches"):
         return f"{self.merge}({', '.join(chain_text(body) for body in self.bodies)})"
 
 
-Layer = Dense | Activation | Residual | Branches
+Layer = Dense | Activation | Maxout | Residual | Branches
 
 
 class Site(msgspec.Struct, frozen=True):

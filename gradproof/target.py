@@ -32,7 +32,8 @@ class Supports(Declaration, frozen=True, kw_only=True):
     penalties: among ``l1`` and ``l2`` (strength × Σ|θ|, Σθ²), ``l1/half`` and ``l2/half`` (with strength / 2);
         over the weights, or with ``+biases`` behind (``"l2/half+biases"``) over the biases too.
     sample_weights, residual, branches, shared, frozen: whether cases may have them.
-    maxout: whether hidden layers may be dense ones of which ``Maxout`` takes the greatest of two or three features.
+    maxout: whether hidden layers may be ``Maxout`` units of two or three pieces, behind a dense layer so many times as
+        wide.
     dtypes: the precisions that it computes in.
     rates: of a target that only trains, the rates of the steps that its gradients are worked out from; where two give
         different gradients, its answer is that of the first. No more is asked of a target that declares it.

@@ -39,7 +39,7 @@ class ActivationWord(msgspec.Struct, frozen=True):
     elementwise: bool
     range: Interval
     kinks: tuple[float, ...] = ()
-    """Inputs at which the derivative jumps."""
+    """Inputs at which the derivative jumps; that of ELU does so unless its alpha is 1."""
     analytic: bool = True
     """Whether it continues to complex inputs near the real line, as the complex step needs."""
     parameter: str | None = None
@@ -64,6 +64,12 @@ ACTIVATIONS: Final = MappingProxyType(
         "relu": ActivationWord(elementwise=True, range=REALS, kinks=(0.0,), analytic=False),
         "leaky_relu": ActivationWord(elementwise=True, range=REALS, kinks=(0.0,), analytic=False, parameter="slope"),
         "softplus": ActivationWord(elementwise=True, range=(0.0, math.inf)),
+        # It reaches -1 and 1, so that an open interval that it cannot leave is wider.
+        "hard_tanh": ActivationWord(elementwise=True, range=(-2.0, 2.0), kinks=(-1.0, 1.0), analytic=False),
+        "elu": ActivationWord(elementwise=True, range=REALS, kinks=(0.0,), analytic=False, parameter="alpha"),
+        "gelu": ActivationWord(elementwise=True, range=REALS),
+        "gelu_tanh": ActivationWord(elementwise=True, range=REALS),
+        "silu": ActivationWord(elementwise=True, range=REALS),
         "softmax": ActivationWord(elementwise=False, range=UNIT),
     }
 )

@@ -7,14 +7,17 @@ floats and complex floats.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from flint import acb, ctx
 
 from gradproof.layers import Shape
 from refimpl.functions import steps
@@ -46,6 +49,9 @@ from refimpl.language import (
 
 Values = npt.NDArray[Any]
 
+EXTENDED_BITS = 128
+"""Beyond what any of NumPy's floats holds."""
+
 
 class Arithmetic(ABC):
     """A number system: arrays of its numbers, and each primitive on them. Structure is shared; numbers are not."""
@@ -60,7 +66,15 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def function(self, name: str, x: Values) -> Values:
-        """exp, log, tanh or sqrt of each entry; of sqrt, only for arguments that are known not to be negative."""
+        """exp, expm1, log, tanh, erfc or sqrt of each entry; sqrt only of what is known not to be negative."""
+
+    @abstractmethod
+    def pi(self) -> Any:
+        """π as one of the numbers."""
+
+    @abstractmethod
+    def by_sign(self, x: Values, below: Values, above: Values) -> Values:
+        """Entries of ``below`` where those of x are below 0, else of ``above``; both agree at 0."""
 
     @abstractmethod
     def hinge(self, x: Values, below: Fraction, above: Fraction) -> Values:
@@ -93,9 +107,13 @@ class Arithmetic(ABC):
                 case "*":
                     results.append(np.asarray(operands[0] * operands[1]))
                 case "power":
-                    results.append(self.power(operands[0], int(instruction.number)))
+                    results.append(self.power(np.asarray(operands[0]), int(instruction.number)))
+                case "pi":
+                    results.append(self.pi())
+                case "by_sign":
+                    results.append(self.by_sign(x, *(np.broadcast_to(part, x.shape) for part in operands)))
                 case name:
-                    results.append(self.function(name, operands[0]))
+                    results.append(self.function(name, np.asarray(operands[0])))
         return np.broadcast_to(results[-1], x.shape)  # a constant derivative is one number
 
     def add(self, x: Values, y: Values) -> Values:
@@ -235,7 +253,7 @@ class ObjectArithmetic(Arithmetic):
 
     @abstractmethod
     def function_one(self, name: str, x: Any) -> Any:
-        """exp, log, tanh or sqrt of one number."""
+        """exp, expm1, log, tanh, erfc or sqrt of one number."""
 
     @abstractmethod
     def hinge_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
@@ -253,6 +271,41 @@ class ObjectArithmetic(Arithmetic):
 
     def step(self, x: Values, below: Fraction, above: Fraction) -> Values:
         return entrywise(lambda entry: self.step_one(entry, below, above), x)
+
+    def by_sign(self, x: Values, below: Values, above: Values) -> Values:
+        result = np.empty(x.shape, dtype=object)
+        entries = zip(*(array.reshape(-1) for array in (x, below, above)), strict=True)
+        result.reshape(-1)[:] = [self.by_sign_one(*three) for three in entries]
+        return result
+
+    def by_sign_one(self, x: Any, below: Any, above: Any) -> Any:
+        """``by_sign`` of one number."""
+        raise TypeError(f"{type(self).__name__} has no functions in pieces")
+
+    def pi(self) -> Any:
+        raise TypeError(f"{type(self).__name__} has no number for pi")
+
+
+def _erfc(x: Values) -> Values:
+    """The complementary error function, which NumPy lacks; of complex numbers and long floats by Arb."""
+    if x.dtype.kind == "f" and x.dtype.itemsize <= np.dtype(np.float64).itemsize:
+        return np.array([math.erfc(number) for number in x.reshape(-1)], x.dtype).reshape(x.shape)
+    result = np.empty(x.shape, dtype=np.result_type(x.dtype, np.complex128))
+    with ctx.workprec(EXTENDED_BITS):
+        result.reshape(-1)[:] = [_in_two_parts(acb.erfc, number) for number in result.dtype.type(x.reshape(-1))]
+    return np.asarray(result if np.iscomplexobj(x) else result.real)
+
+
+def _in_two_parts(function: Callable[[Any], Any], number: Any) -> Any:
+    """A function of a complex number of NumPy's, to twice the digits of float64 both in and out."""
+    near = complex(number)
+    value = function(acb(near) + acb(complex(number - near)))
+    return type(number)(complex(value)) + type(number)(complex(value - acb(complex(value))))
+
+
+_FUNCTIONS: Mapping[str, Callable[[Values], Values]] = MappingProxyType(
+    {"exp": np.exp, "expm1": np.expm1, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt, "erfc": _erfc}
+)
 
 
 class FloatArithmetic(Arithmetic):
@@ -274,7 +327,13 @@ class FloatArithmetic(Arithmetic):
         return np.full(shape, value, dtype=self.dtype)
 
     def function(self, name: str, x: Values) -> Values:
-        return np.asarray({"exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt}[name](x))
+        return np.asarray(_FUNCTIONS[name](x))
+
+    def pi(self) -> Any:
+        return self.dtype.type(np.pi)
+
+    def by_sign(self, x: Values, below: Values, above: Values) -> Values:
+        return np.asarray(np.where(x.real < 0, below, above), dtype=self.dtype)
 
     def hinge(self, x: Values, below: Fraction, above: Fraction) -> Values:
         return np.asarray(x * self.step(x, below, above))

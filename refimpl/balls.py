@@ -86,6 +86,10 @@ class BallArithmetic(ObjectArithmetic):
         match name:
             case "exp":
                 return x.exp()
+            case "expm1":
+                return x.expm1()
+            case "erfc":
+                return x.erfc()
             case "log":
                 return x.log()
             case "tanh":
@@ -94,6 +98,14 @@ class BallArithmetic(ObjectArithmetic):
                 return root(x)
             case _:
                 raise TypeError(f"no ball evaluation of {name}")
+
+    def pi(self) -> Any:
+        return arb.pi()
+
+    def by_sign_one(self, x: Any, below: Any, above: Any) -> Any:
+        if x < 0:
+            return below
+        return above if x >= 0 else below.union(above)
 
     def power(self, x: Values, exponent: int) -> Values:
         return entrywise(lambda ball: integer_power(ball, exponent), x)

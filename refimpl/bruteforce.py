@@ -26,12 +26,12 @@ from refimpl.arithmetic import Values, entrywise, evaluate
 from refimpl.balls import exact_balls, precision
 from refimpl.enclosure import MOST_BITS
 from refimpl.expressions import Balls, ExpressionArithmetic, Step
-from refimpl.functions import Z, definition, derivative
+from refimpl.functions import Z, definition
 from refimpl.language import Scale, ordered
 from refimpl.program import X, leaf_values, program
 from refimpl.symbolic import Assignment, Symbolic, leaf_symbols, strength_symbol, symbolic
 
-TRANSCENDENTAL = ("exp", "log", "tanh")
+TRANSCENDENTAL = ("exp", "log", "tanh", "erfc")
 
 MOST_UNKNOWNS = 16
 """Parameters and inputs, over the batch, of a network whose identity is proved: cancelling grows steeply."""
@@ -55,7 +55,7 @@ class WholeLoss:
 def whole_loss(network: Network, batch: int = 1, *, weighted: bool = False, opaque: bool = False) -> WholeLoss:
     """The loss of a network for a batch size as one expression, by its forward program alone.
 
-    opaque: exp, log and tanh are functions of which SymPy knows the derivative and nothing else, so that it merges no
+    opaque: exp, log, tanh and erfc are functions of which SymPy knows the derivative and nothing else: it merges no
     two of them (exp(a) exp(b) into exp(a + b), say).
     """
     computation = program(network, batch, weighted)
@@ -180,13 +180,13 @@ def _opaque(name: str) -> Any:
     """A function of which SymPy knows the derivative, as SymPy derives it for its own, and nothing else."""
 
     def fdiff(self: Any, argindex: int = 1) -> Any:
-        return _made_opaque(derivative(name, 1)).xreplace({Z: self.args[0]})
+        return _made_opaque(sympy.diff(getattr(sympy, name)(Z), Z)).xreplace({Z: self.args[0]})
 
     return type(f"opaque_{name}", (Function,), {"nargs": 1, "fdiff": fdiff})
 
 
 def _made_opaque(expression: Any) -> Any:
-    """An expression with SymPy's exp, log and tanh replaced by opaque ones."""
+    """An expression with SymPy's exp, log, tanh and erfc replaced by opaque ones."""
     if not expression.args:
         return expression
     arguments = [_made_opaque(argument) for argument in expression.args]

@@ -7,9 +7,25 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
-from refimpl.language import Node, anchor, apply, detour, hinge, join, matmul, ones, scale, spread, total
+from refimpl.language import (
+    Node,
+    anchor,
+    apply,
+    detour,
+    hinge,
+    join,
+    largest,
+    matmul,
+    maximum,
+    minimum,
+    ones,
+    reshape,
+    scale,
+    spread,
+    total,
+)
 
 Parameters = Callable[[str], Node]
 """Gives the node of a parameter by its position's path."""
@@ -38,6 +54,25 @@ def along_last(x: Node, like: Node) -> Node:
     return spread(x, (-1,), like.shape)
 
 
+def hard_tanh(z: Node) -> Node:
+    """Z clamped to [−1, 1]. At each end the slope is 1, 0 or between."""
+    one = ones(z.shape)
+    return minimum(maximum(z, scale(one, Fraction(-1)), "hard_tanh at -1"), one, "hard_tanh at 1")
+
+
+def elu(z: Node, alpha: Fraction) -> Node:
+    """Alpha · (eᶻ − 1) below 0, z above (Clevert, Unterthiner and Hochreiter, 2016).
+
+    That is the ELU of alpha = 1, whose slope has no jump, with another slope below 0: one kink, and none for alpha = 1.
+    """
+    return hinge(apply("elu", z), alpha, Fraction(1), "elu")
+
+
+def gated(gate: str) -> Callable[[Node, Activation], Node]:
+    """The input times gate(z), for an elementwise function from 0 to 1: GELU (Hendrycks and Gimpel, 2016), SiLU."""
+    return lambda z, _: z * apply(gate, z)
+
+
 ACTIVATIONS: Mapping[str, Callable[[Node, Activation], Node]] = MappingProxyType(
     {
         "identity": lambda z, _: z,
@@ -46,6 +81,11 @@ ACTIVATIONS: Mapping[str, Callable[[Node, Activation], Node]] = MappingProxyType
         "relu": lambda z, _: hinge(z, Fraction(0), Fraction(1), "relu"),
         "leaky_relu": lambda z, layer: hinge(z, Fraction(layer.parameter or 0.0), Fraction(1), "leaky_relu"),
         "softplus": elementwise("softplus"),
+        "hard_tanh": lambda z, _: hard_tanh(z),
+        "elu": lambda z, layer: elu(z, Fraction(layer.parameter or 0.0)),
+        "gelu": gated("normal_cdf"),
+        "gelu_tanh": gated("normal_cdf_by_tanh"),
+        "silu": gated("sigmoid"),
         "softmax": lambda z, _: softmax(z),
     }
 )
@@ -57,6 +97,12 @@ def dense(x: Node, layer: Dense, path: str, parameter: Parameters) -> Node:
     if layer.bias:
         z = z + spread(parameter(f"{path}.bias"), (0,), z.shape)
     return z
+
+
+def maxout(x: Node, pieces: int) -> Node:
+    """The greatest of each ``pieces`` features one behind another."""
+    *axes, features = x.shape
+    return largest(reshape(x, (*axes, features // pieces, pieces)), "maxout")
 
 
 def chain(x: Node, layers: tuple[Layer, ...], parameter: Parameters, prefix: str = "") -> Node:
@@ -76,6 +122,8 @@ def layer_output(x: Node, layer: Layer, path: str, parameter: Parameters) -> Nod
             return dense(x, layer, path, parameter)
         case Activation():
             return ACTIVATIONS[layer.name](x, layer)
+        case Maxout():
+            return maxout(x, layer.pieces)
         case Residual():
             return x + chain(x, layer.body, parameter, f"{path}.body.")
         case Branches():

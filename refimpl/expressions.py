@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 import sympy
 from flint import arb, fmpq
-from sympy import Function, Symbol
+from sympy import Function, Piecewise, Symbol
 from sympy.core.function import ArgumentIndexError
 
 from refimpl.arithmetic import ObjectArithmetic, Values, entrywise
 from refimpl.balls import integer_power, root
 from refimpl.functions import Z, derivative
 
-NAMED = {"sigmoid": r"\sigma", "tanh": r"\tanh", "softplus": r"\operatorname{softplus}"}
+NAMED = {
+    "sigmoid": r"\sigma",
+    "tanh": r"\tanh",
+    "softplus": r"\operatorname{softplus}",
+    "normal_cdf": r"\Phi",
+    "elu": r"\operatorname{ELU}",
+}
 """Elementwise functions that have a name of their own in formulas, and that name in LaTeX."""
 
 
@@ -192,8 +198,12 @@ class Balls:
     def _computed(self, expression: Any) -> Any:
         if expression.is_Rational:
             return arb(fmpq(int(expression.p), int(expression.q)))
+        if expression is sympy.pi:
+            return arb.pi()
         if isinstance(expression, Step):
             return self._step(*expression.args)
+        if isinstance(expression, Piecewise):
+            return self._in_pieces(*expression.args)
         operands = [self.ball(operand) for operand in expression.args]
         if expression.is_Add:
             return sum(operands[1:], operands[0])
@@ -213,6 +223,8 @@ class Balls:
                 return operands[0].log()
             case sympy.tanh():
                 return operands[0].tanh()
+            case sympy.erfc():
+                return operands[0].erfc()
             case sympy.Abs():
                 return abs(operands[0])
             case sympy.sign():
@@ -221,6 +233,13 @@ class Balls:
                 return operands[0].max(arb(0))
             case _:
                 raise TypeError(f"no ball for {type(expression).__name__}")
+
+    def _in_pieces(self, below: Any, above: Any) -> Any:
+        """One of two pieces, (expression, z < 0) and (expression, True), which agree at 0."""
+        z = self.ball(below.cond.lhs - below.cond.rhs)
+        if z < 0:
+            return self.ball(below.expr)
+        return self.ball(above.expr) if z >= 0 else self.ball(below.expr).union(self.ball(above.expr))
 
     def _step(self, z: Any, kappa: Any) -> Any:
         argument = self.ball(z)

@@ -13,10 +13,14 @@ from functools import cache
 from typing import Any
 
 import sympy
-from sympy import Symbol, exp, log, sqrt, tanh
+from sympy import Piecewise, Rational, Symbol, erfc, exp, log, pi, sqrt, tanh
 
 Z = Symbol("z", real=True)
 """The argument of every elementwise function."""
+
+CUBIC = Rational(44715, 10**6)
+"""The factor of z³ in the usual approximation of the normal distribution by tanh (Hendrycks and Gimpel, *Gaussian
+Error Linear Units*, 2016)."""
 
 _DEFINITIONS: Mapping[str, Callable[[], Any]] = {
     "sigmoid": lambda: 1 / (1 + exp(-Z)),
@@ -27,6 +31,9 @@ _DEFINITIONS: Mapping[str, Callable[[], Any]] = {
     "reciprocal": lambda: 1 / Z,
     "square": lambda: Z**2,
     "sqrt": lambda: sqrt(Z),
+    "normal_cdf": lambda: erfc(-Z / sqrt(2)) / 2,
+    "normal_cdf_by_tanh": lambda: (1 + tanh(sqrt(2 / pi) * (Z + CUBIC * Z**3))) / 2,
+    "elu": lambda: Piecewise((exp(Z) - 1, Z < 0), (Z, True)),
 }
 
 FUNCTIONS = tuple(_DEFINITIONS)
@@ -46,7 +53,10 @@ def derivative(function: str, order: int) -> Any:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One operation on earlier results: ``+``, ``*``, ``power``, a function's name, ``number`` or ``argument``."""
+    """One operation on earlier results: ``+``, ``*``, ``power``, a function's name, ``number``, ``pi``, ``argument``.
+
+    ``by_sign`` is the first of its operands where the argument is below 0, else the second.
+    """
 
     operation: str
     operands: tuple[int, ...]
@@ -63,7 +73,8 @@ def steps(function: str, order: int = 0) -> tuple[Instruction, ...]:
 def straight_line(expression: Any) -> tuple[Instruction, ...]:
     """A SymPy expression in ``Z`` as a straight-line program.
 
-    It may hold sums, products, powers to multiples of ½, exp, log and tanh. Raises TypeError on anything else.
+    It may hold sums, products, powers to multiples of ½, exp, exp − 1, log, tanh, erfc, π, and two pieces that meet at
+    0. Raises TypeError on anything else.
     """
     program: list[Instruction] = []
     known: dict[Any, int] = {}
@@ -82,6 +93,12 @@ def straight_line(expression: Any) -> tuple[Instruction, ...]:
             return Instruction("argument", ())
         if node.is_Rational:
             return Instruction("number", (), Fraction(int(node.p), int(node.q)))
+        if node is pi:
+            return Instruction("pi", ())
+        if isinstance(node, Piecewise) and [condition for _, condition in node.args] == [Z < 0, sympy.true]:
+            return Instruction("by_sign", tuple(visit(piece) for piece, _ in node.args))
+        if node.is_Add and len(node.args) == 2 and node.args[0] == -1 and isinstance(node.args[1], exp):
+            return Instruction("expm1", (visit(node.args[1].args[0]),))
         if node.is_Add or node.is_Mul:
             first, *rest = (visit(argument) for argument in node.args)
             for operand in rest[:-1]:
@@ -93,7 +110,7 @@ def straight_line(expression: Any) -> tuple[Instruction, ...]:
             if 2 * node.exp == 1:
                 return Instruction("sqrt", (visit(node.base),))
             return Instruction("power", (visit(sqrt(node.base)),), Fraction(int(2 * node.exp)))
-        if isinstance(node, exp | log | tanh):
+        if isinstance(node, exp | log | tanh | erfc):
             return Instruction(type(node).__name__, (visit(node.args[0]),))
         raise TypeError(f"no straight-line form for {node}")
 

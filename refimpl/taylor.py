@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,15 @@ class Series:
         """The exponential."""
         return Series(self.terms.exp())
 
+    def expm1(self) -> Series:
+        """The exponential less 1, whose first term keeps its digits near 0."""
+        value, slope = self.terms[0], self.terms[1]
+        return Series(arb_series([value.expm1(), slope * value.exp()], LENGTH))
+
+    def erfc(self) -> Series:
+        """The complementary error function."""
+        return Series(self.terms.erfc())
+
     def log(self) -> Series:
         """The natural logarithm."""
         return Series(self.terms.log())
@@ -84,8 +94,8 @@ class TaylorArithmetic(ObjectArithmetic):
 
     def function_one(self, name: str, x: Any) -> Any:
         match name:
-            case "exp":
-                return x.exp()
+            case "exp" | "expm1" | "erfc":
+                return getattr(x, name)()
             case "log":
                 return x.log()
             case "tanh":
@@ -101,9 +111,28 @@ class TaylorArithmetic(ObjectArithmetic):
             return x * self.number(above)
         if value < 0:
             return x * self.number(below)
-        either = (x * self.number(below), x * self.number(above))
-        values, slopes = ([term(side) for side in either] for term in (constant_term, linear_term))
-        return Series(arb_series([values[0].union(values[1]), slopes[0].union(slopes[1])], LENGTH))
+        return _either(x * self.number(below), x * self.number(above))
+
+    def pi(self) -> Any:
+        return arb.pi()
+
+    def by_sign_one(self, x: Any, below: Any, above: Any) -> Any:
+        value = constant_term(x)
+        if value < 0:
+            return below
+        return above if value >= 0 else _either(below, above)
+
+    def minimum(self, x: Values, y: Values) -> Values:
+        # One of the two as it is: a huge number and its difference from the lesser would leave no digits of that.
+        result = np.empty(x.shape, dtype=object)
+        result.reshape(-1)[:] = [_lesser(a, b) for a, b in zip(x.reshape(-1), y.reshape(-1), strict=True)]
+        return result
+
+    def largest(self, x: Values) -> Values:
+        negative = self.scale(x, Fraction(-1)).reshape(-1, x.shape[-1])
+        result = np.empty(x.shape[:-1], dtype=object)
+        result.reshape(-1)[:] = [reduce(_lesser, row.tolist()) for row in negative]
+        return self.scale(result, Fraction(-1))
 
     def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
         raise TypeError("a forward program holds no derivative of a hinge")
@@ -113,6 +142,18 @@ class TaylorArithmetic(ObjectArithmetic):
         largest = np.empty((len(rows), 1), dtype=object)
         largest[:, 0] = [max((constant_term(entry).mid() for entry in row), key=float) for row in rows]
         return np.broadcast_to(largest.reshape(*x.shape[:-1], 1), x.shape)
+
+
+def _lesser(x: Any, y: Any) -> Any:
+    if constant_term(x) < constant_term(y):
+        return x
+    return y if constant_term(y) < constant_term(x) else _either(x, y)
+
+
+def _either(one: Any, other: Any) -> Series:
+    """A series that holds both of two."""
+    values, slopes = ([term(side) for side in (one, other)] for term in (constant_term, linear_term))
+    return Series(arb_series([values[0].union(values[1]), slopes[0].union(slopes[1])], LENGTH))
 
 
 def constant_term(x: Any) -> Any:

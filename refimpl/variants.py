@@ -25,10 +25,24 @@ exact value:
 - *exp*, *exp′* and *log*: c·u·|f| (log1p(−p) in place of log(1 − p) does better still). *reciprocal*: u·|f|;
   *reciprocal′* −1/z²: 3u·|f|; *log′* 1/z: u·|f|. *square*: u·f; *square′* 2z: exact.
 - *sqrt*: correctly rounded, or by a library's power within c·u·f; *sqrt′* 1/(2√z): (c + 1)·u·f′.
+- *normal_cdf*, Φ: (1 + erf(z/√2))/2: z/√2, from a rounded constant, is off by 2u relatively, which moves erf by at most
+  2u·max|t·erf′(t)| < u; the library's erf c·u·|erf|, the sum 2u: (c + 3)/2·u in all. erfc(−z/√2)/2: u/2 and c·u·Φ.
+  Bound: ((c + 3)/2 + c·Φ)·u.
+- *normal_cdf′*, e^{−z²/2}/√(2π): the square of z/√2 is off by 5u relatively, which the power amplifies by z²/2; the
+  library's exp c, the constant and the products 4: (c + 4 + 3z²)·u·Φ′ with what is of second order.
+- *normal_cdf_by_tanh*, (1 + tanh w)/2 with w = √(2/π)·(z + 0.044715z³): w is off by 8u relatively (2 in the cube, 2 by
+  its factor, 1 in the sum, 3 by the outer factor), which moves tanh by at most 8u·max|w·sech²w| < 4u; the library's
+  tanh c, the sum 2: ((c + 6)/2)·u, and u·f at most for what is left.
+- *normal_cdf_by_tanh′*, sech²w·w′/2: sech² as 1 − a² is off by 2c·u from the library, max|2w·tanh w·sech²w|·8u < 6u
+  from w and 2u in the square and difference; w′ ≤ 0.8 + 0.108z² is off by 6u relatively. Bound:
+  ((c + 4)·(0.8 + 0.108z²) + 10f′)·u.
+- *elu* (of alpha = 1), e^z − 1 below 0: c·u·e^z and u·|f|: (c + 1)·u. *elu′*, e^z below 0, or a + 1 from such an a, or
+  from α·a, as a + α, which is rounded once more and scales the bound by α: (c + 3)·u.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -102,6 +116,26 @@ def _sigmoid(z: Any) -> Any:
 
 def _softplus(z: Any) -> Any:
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def _erf(z: Any) -> Any:
+    return np.array([math.erf(number) for number in z.reshape(-1)], z.dtype).reshape(z.shape)
+
+
+def _erfc(z: Any) -> Any:
+    return np.array([math.erfc(number) for number in z.reshape(-1)], z.dtype).reshape(z.shape)
+
+
+def _root(number: float, z: Any) -> Any:
+    return np.sqrt(z.dtype.type(number))
+
+
+def _cubic(z: Any) -> Any:
+    return _root(2 / np.pi, z) * (z + z.dtype.type(0.044715) * z**3)
+
+
+def _cubic_slope(z: Any) -> Any:
+    return _root(2 / np.pi, z) * (1 + 3 * z.dtype.type(0.044715) * z**2)
 
 
 _C = LIBRARY
@@ -203,6 +237,53 @@ VARIANTS: Mapping[tuple[str, int], Variants] = MappingProxyType(
             {"1/(2 sqrt(z))": lambda z: 1 / (2 * np.sqrt(z)), "z^-0.5/2": lambda z: z**-0.5 / 2},
             _relative(_C + 1),
             _relative(2),
+        ),
+        ("normal_cdf", 0): Variants(
+            {
+                "(1 + erf(z/sqrt(2)))/2": lambda z: (1 + _erf(z / _root(2, z))) / 2,
+                "erfc(-z/sqrt(2))/2": lambda z: _erfc(-z / _root(2, z)) / 2,
+            },
+            lambda s: (_C + 3) / 2 + _C * s.value,
+            _absolute(2),
+        ),
+        ("normal_cdf", 1): Variants(
+            {
+                "exp(-z^2/2)/sqrt(2 pi)": lambda z: np.exp(-(z**2) / 2) / _root(2 * np.pi, z),
+                "exp(-(z/sqrt(2))^2)/sqrt(2 pi)": lambda z: np.exp(-((z / _root(2, z)) ** 2)) / _root(2 * np.pi, z),
+            },
+            lambda s: (_C + 4 + 3 * s.argument**2) * s.value,
+            lambda s: (4 + s.argument**2) * s.value,
+        ),
+        ("normal_cdf_by_tanh", 0): Variants(
+            {"(1 + tanh(w))/2": lambda z: (1 + np.tanh(_cubic(z))) / 2},
+            lambda s: (_C + 6) / 2 + s.value,
+            _absolute(3),
+        ),
+        ("normal_cdf_by_tanh", 1): Variants(
+            {
+                "(1 - tanh(w)^2) w'/2": lambda z: (1 - np.tanh(_cubic(z)) ** 2) * _cubic_slope(z) / 2,
+                "(1 - tanh(w))(1 + tanh(w)) w'/2": lambda z: (
+                    (1 - np.tanh(_cubic(z))) * (1 + np.tanh(_cubic(z))) * _cubic_slope(z) / 2
+                ),
+            },
+            lambda s: (_C + 4) * (0.8 + 0.108 * s.argument**2) + 10 * s.value,
+            lambda s: 4 * (0.8 + 0.108 * s.argument**2) + 4 * s.value,
+        ),
+        ("elu", 0): Variants(
+            {
+                "exp(z) - 1": lambda z: np.where(z < 0, np.exp(np.minimum(z, 0)) - 1, z),
+                "expm1(z)": lambda z: np.where(z < 0, np.expm1(np.minimum(z, 0)), z),
+            },
+            _absolute(_C + 1),
+            _absolute(2),
+        ),
+        ("elu", 1): Variants(
+            {
+                "exp(z)": lambda z: np.exp(np.minimum(z, 0)),
+                "a + 1": lambda z: np.where(z < 0, (np.exp(np.minimum(z, 0)) - 1) + 1, np.ones_like(z)),
+            },
+            _absolute(_C + 3),
+            _absolute(3),
         ),
     }
 )

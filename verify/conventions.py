@@ -84,10 +84,13 @@ def _sentence(kind: Kind, choices: frozenset[Fraction]) -> str | None:
 _HINGES: Mapping[str, tuple[str, str]] = {
     "relu": ("0", "ReLU's derivative"),
     "leaky_relu": ("0", "the derivative of leaky ReLU"),
+    "elu": ("0", "ELU's derivative"),
+    "hard_tanh at -1": ("−1", "hard tanh's derivative"),
+    "hard_tanh at 1": ("1", "hard tanh's derivative"),
     "l1": ("0", "the derivative of |θ| (the L1 penalty)"),
 }
 """A hinge's name → where it bends, and what has that slope."""
-_TIES: Mapping[str, str] = {}
+_TIES: Mapping[str, str] = {"maxout": "the greatest piece of a maxout unit"}
 """A tie's name → what is the greatest of several."""
 _SHARES: Mapping[Fraction, str] = {
     Fraction(0): "the first takes the whole gradient",

@@ -310,7 +310,8 @@ FEATURES: tuple[tuple[str, str, Callable[[Case], bool]], ...] = (
     ("with frozen parameters", "without", lambda case: bool(case.network.frozen)),
     ("with a residual connection", "without", lambda c: any(isinstance(s.layer, Residual) for s in c.network.sites)),
     ("with branches", "without", lambda case: any(isinstance(s.layer, Branches) for s in case.network.sites)),
-    *(_has(kind) for kind in ("softmax", "leaky_relu", "relu", "softplus", "tanh", "sigmoid")),
+    *(_has(kind) for kind in ("softmax", "elu", "gelu", "gelu_tanh", "silu", "hard_tanh")),
+    *(_has(kind) for kind in ("leaky_relu", "relu", "softplus", "tanh", "sigmoid")),
     ("of several samples", "of one sample", lambda case: case.batch > 1),
     ("of several outputs", "of one output", lambda case: int(np.prod(case.network.output_shape)) > 1),
     (

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from gradproof.target import PENALTY_FORMS, UPSTREAM, Range, Supports
@@ -45,8 +45,13 @@ from verify.grids import (
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 T = TypeVar("T")
 
-SIMPLEST_FIRST: Final = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "softplus", "softmax")
+SIMPLEST_FIRST: Final = (
+    *("identity", "relu", "leaky_relu", "hard_tanh", "sigmoid", "tanh", "softplus"),
+    *("silu", "elu", "gelu_tanh", "gelu", "softmax"),
+)
 SLOPES: Final = (0.5, 0.25, 0.1, 0.01)
+PIECES: Final = (2, 3)
+"""Of maxout units."""
 ODD_SLOPES: Final = (*SLOPES, 0.0, 1.0, 2.0, -0.5)
 STRENGTHS: Final = (1.0, 0.5, 0.25, 0.1, 0.01, 2.0)
 
@@ -70,6 +75,7 @@ class Limits(TypedDict, total=False):
     bias: Literal["always", "never", "either"]
     penalties: tuple[str, ...]
     sample_weights: bool
+    maxout: bool
     residual: bool
     branches: bool
     shared: bool
@@ -93,6 +99,7 @@ def everything() -> Supports:
         bias="either",
         penalties=PENALTY_FORMS,
         sample_weights=True,
+        maxout=True,
         residual=True,
         branches=True,
         shared=True,
@@ -105,10 +112,10 @@ def networks(supports: Supports | None = None, **limits: Unpack[Limits]) -> st.S
     """Networks within a declaration; with ``supports`` None, whatever a ``Network`` can express.
 
     A network of several dense layers is a chain of blocks: a dense layer and its activation; where declared, a
-    residual connection or branches around such blocks. The last block is a plain one, whose activation keeps its
-    outputs in the loss's domain. With None there are also activations alone, layers without one, branches that pass
-    their inputs through, merges around merges, networks that end in one, and networks without parameters, over one
-    axis or two.
+    residual connection, branches around such blocks, or maxout units. The last block is a plain one, whose activation
+    keeps its outputs in the loss's domain. With None there are also activations alone, layers without one, branches
+    that pass their inputs through, merges around merges, networks that end in one, and networks without parameters,
+    over one axis or two.
 
     Shrinks towards the first loss declared (in the vocabulary's order), one dense layer of the least width, the
     simplest activation, no penalty, nothing shared, nothing frozen.
@@ -316,6 +323,10 @@ class _Tree:
                 units = next(self.widths)
                 layers += self.dense(units, self.hidden)
                 depth, width = depth - 1, units
+            elif kind == "maxout":
+                units = next(self.widths)
+                layers += self.maxout(units)
+                depth, width = depth - 1, units
             else:
                 within = _within(self.draw, (min(depth - 1, 1 + (kind == "branches")), depth - 1))
                 layer, width = self.merge(kind, within, width)
@@ -327,11 +338,19 @@ class _Tree:
 
     def kind(self) -> str:
         kinds = ["plain", "plain"]
+        if self.menu.supports.maxout:
+            kinds.append("maxout")
         if self.menu.supports.residual:
             kinds.append("residual")
         if self.menu.supports.branches:
             kinds.append("branches")
         return _one(self.draw, tuple(kinds)) if len(kinds) > 2 else "plain"
+
+    def maxout(self, units: int) -> list[Layer]:
+        """A dense layer and the greatest of two or three pieces for each unit."""
+        plain, *_ = self.dense(units, self.hidden)
+        pieces = _within(self.draw, PIECES)
+        return [Dense(units * pieces, isinstance(plain, Dense) and plain.bias), Maxout(pieces)]
 
     def merge(self, kind: str, depth: int, width: int) -> tuple[Layer, int]:
         """A residual connection or branches with ``depth`` dense layers inside, and the width after it.
@@ -569,7 +588,7 @@ def _settle(network: Network, parameters: dict[str, Numbers], numbers: _Numbers,
                 reach = dense(path, layer, reach, CALM if guarded else numbers.bound)
             elif isinstance(layer, Activation):
                 reach = _reach(layer, reach)
-            else:
+            elif isinstance(layer, Residual | Branches):
                 ends = [walk(body, f"{path}.{step}.", reach, guarded) for step, body in layer.chains()]
                 if isinstance(layer, Residual):
                     reach += ends[0]

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.case import Case
 from gradproof.gradients import Gradients
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.network import Network
 
 KEPT: Final = 128
@@ -28,6 +28,11 @@ ACTIVATIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "relu": lambda z, _: jax.nn.relu(z),
     "leaky_relu": jax.nn.leaky_relu,
     "softplus": lambda z, _: jax.nn.softplus(z),
+    "hard_tanh": lambda z, _: jax.nn.hard_tanh(z),
+    "elu": jax.nn.elu,
+    "gelu": lambda z, _: jax.nn.gelu(z, approximate=False),
+    "gelu_tanh": lambda z, _: jax.nn.gelu(z, approximate=True),
+    "silu": lambda z, _: jax.nn.silu(z),
     "softmax": lambda z, _: jax.nn.softmax(z),
 }
 
@@ -86,6 +91,8 @@ def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable
                 x = x + parameter(f"{path}.bias") if bias else x
             case Activation(name, slope):
                 x = ACTIVATIONS[name](x, slope)
+            case Maxout(pieces):
+                x = x.reshape(*x.shape[:-1], -1, pieces).max(axis=-1)
             case Residual(body):
                 x = x + _through(body, x, f"{path}.body.", parameter)
             case Branches(_, merge):

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from gradproof.case import Case
 from gradproof.gradients import Gradients
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 
 ACTIVATIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "identity": lambda z, _: z,
@@ -26,6 +26,11 @@ ACTIVATIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "relu": lambda z, _: torch.relu(z),
     "leaky_relu": functional.leaky_relu,
     "softplus": lambda z, _: functional.softplus(z, threshold=40),
+    "hard_tanh": lambda z, _: functional.hardtanh(z),
+    "elu": functional.elu,
+    "gelu": lambda z, _: functional.gelu(z),
+    "gelu_tanh": lambda z, _: functional.gelu(z, approximate="tanh"),
+    "silu": lambda z, _: functional.silu(z),
     "softmax": lambda z, _: torch.softmax(z, dim=-1),
 }
 
@@ -78,6 +83,8 @@ def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable
                 x = functional.linear(x, parameter(f"{path}.weight").T, parameter(f"{path}.bias") if bias else None)
             case Activation(name, slope):
                 x = ACTIVATIONS[name](x, slope)
+            case Maxout(pieces):
+                x = x.reshape(*x.shape[:-1], -1, pieces).max(dim=-1).values
             case Residual(body):
                 x = x + _through(body, x, f"{path}.body.", parameter)
             case Branches(_, merge):

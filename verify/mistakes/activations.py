@@ -12,8 +12,12 @@ from verify.mistakes.backward import one_minus
 from verify.mistakes.mistake import Mistake
 from verify.mistakes.moves import ParameterGradient, ThroughActivation, ThroughDense
 
-ELEMENTWISE = ("sigmoid", "tanh", "relu", "leaky_relu", "softplus")
+ELEMENTWISE = (
+    *("sigmoid", "tanh", "relu", "leaky_relu", "softplus"),
+    *("hard_tanh", "elu", "gelu", "gelu_tanh", "silu"),
+)
 SMOOTH = ("sigmoid", "tanh", "softplus")
+"""Those whose derivative has a formula in terms of the activation."""
 ALL = (*ELEMENTWISE, "softmax")
 
 Change = Callable[[ThroughActivation], Node | None]

@@ -16,9 +16,9 @@ import numpy as np
 
 from gradproof.case import Case
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.network import is_bias
-from refimpl.definitions import ACTIVATIONS, LOSSES, dense, penalty_of, reduced
+from refimpl.definitions import ACTIVATIONS, LOSSES, dense, maxout, penalty_of, reduced
 from refimpl.language import Node, Seed, gradients, join, leaf, matmul, ones, pull_back, scale, spread, take, total
 from refimpl.program import SAMPLE_WEIGHTS, TARGETS, UPSTREAM, X
 from verify.mistakes import moves
@@ -90,6 +90,8 @@ class Forward:
                 return Laid(path, layer, x, dense(x, layer, path, self._parameter))
             case Activation():
                 return Laid(path, layer, x, ACTIVATIONS[layer.name](x, layer))
+            case Maxout():
+                return Laid(path, layer, x, maxout(x, layer.pieces))
             case Residual() | Branches():
                 bodies = tuple(self._lay(x, body, f"{path}.{step}.") for step, body in layer.chains())
                 ends = [body[-1].y for body in bodies]
@@ -204,6 +206,8 @@ class Backward:
                 return self._dense(laid, delta, undamped, before)
             case Activation():
                 return self._activation(laid, delta)
+            case Maxout():
+                return pull_back(laid.y, delta, {"z": laid.x})["z"]
             case Residual():
                 body = self._chain(laid.bodies[0], delta)
                 return self._play(

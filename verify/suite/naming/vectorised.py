@@ -6,12 +6,14 @@ place (every, output, hidden) and for activations the one that is befallen (None
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradproof import Activation, Branches, Case, Dense, Gradients, Residual
+from gradproof.layers import Maxout
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,17 @@ def softmax(z: Any) -> Any:
     return e / e.sum(-1, keepdims=True)
 
 
+def phi(z: Any) -> tuple[Any, Any]:
+    """The normal distribution and its density."""
+    errors = np.vectorize(math.erf, otypes=[float])(z / np.sqrt(2))
+    return (1 + errors) / 2, np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def cubic(z: Any) -> tuple[Any, Any]:
+    root = np.sqrt(2 / np.pi)
+    return root * (z + 0.044715 * z**3), root * (1 + 3 * 0.044715 * z**2)
+
+
 def f(name: str, z: Any, slope: Any = None) -> Any:
     formulas: dict[str, Any] = {
         "identity": lambda: z,
@@ -38,6 +51,11 @@ def f(name: str, z: Any, slope: Any = None) -> Any:
         "relu": lambda: np.maximum(z, 0),
         "leaky_relu": lambda: np.where(z > 0, z, slope * z),
         "softplus": lambda: np.logaddexp(0, z),
+        "hard_tanh": lambda: np.clip(z, -1, 1),
+        "elu": lambda: np.where(z > 0, z, slope * np.expm1(np.minimum(z, 0))),
+        "gelu": lambda: z * phi(z)[0],
+        "gelu_tanh": lambda: z / 2 * (1 + np.tanh(cubic(z)[0])),
+        "silu": lambda: z * sigmoid(z),
         "softmax": lambda: softmax(z),
     }
     return formulas[name]()
@@ -51,6 +69,11 @@ def df(name: str, z: Any, slope: Any = None) -> Any:
         "relu": lambda: 1.0 * (z > 0),
         "leaky_relu": lambda: np.where(z > 0, 1.0, slope),
         "softplus": lambda: sigmoid(z),
+        "hard_tanh": lambda: 1.0 * (np.abs(z) < 1),
+        "elu": lambda: np.where(z > 0, 1.0, slope * np.exp(np.minimum(z, 0))),
+        "gelu": lambda: phi(z)[0] + z * phi(z)[1],
+        "gelu_tanh": lambda: (1 + np.tanh(cubic(z)[0])) / 2 + z / 2 / np.cosh(cubic(z)[0]) ** 2 * cubic(z)[1],
+        "silu": lambda: sigmoid(z) + z * sigmoid(z) * (1 - sigmoid(z)),
     }
     return slopes[name]()
 
@@ -260,6 +283,10 @@ class Vectorised:
             return self.dense(layer, x, path, before)
         if isinstance(layer, Activation):
             return self.activation(layer, x, path)
+        if isinstance(layer, Maxout):
+            groups = x.reshape(*x.shape[:-1], -1, layer.pieces)
+            first = np.arange(layer.pieces) == groups.argmax(-1)[..., None]
+            return groups.max(-1), lambda delta: (delta[..., None] * first).reshape(x.shape)
         if isinstance(layer, Residual):
             y, pull = self.chain(layer.body, x, f"{path}.body.")
 

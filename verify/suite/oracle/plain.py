@@ -15,7 +15,7 @@ import numpy.typing as npt
 from flint import arb
 
 from gradproof.case import Case
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 
 DIGITS = 300
 STEP = Fraction(3, 10)
@@ -63,6 +63,11 @@ ACTIVATIONS: Mapping[str, Callable[[Numbers, Any], Numbers]] = {
     "relu": lambda z, _: each(lambda entry: max(entry, mpmath.mpf(0)), z),
     "leaky_relu": lambda z, slope: each(lambda entry: entry if entry > 0 else entry * mpmath.mpf(slope), z),
     "softplus": lambda z, _: log(1 + exp(z)),
+    "hard_tanh": lambda z, _: each(lambda entry: max(min(entry, mpmath.mpf(1)), mpmath.mpf(-1)), z),
+    "elu": lambda z, alpha: each(lambda entry: entry if entry > 0 else mpmath.mpf(alpha) * (mpmath.exp(entry) - 1), z),
+    "gelu": lambda z, _: z * each(mpmath.ncdf, z),
+    "gelu_tanh": lambda z, _: z * sigmoid(2 * mpmath.sqrt(2 / mpmath.pi) * (z + mpmath.mpf(44715) / 10**6 * z**3)),
+    "silu": lambda z, _: z * sigmoid(z),
     "softmax": lambda z, _: softmax(z),
 }
 
@@ -90,6 +95,8 @@ def through(layers: tuple[Layer, ...], x: Numbers, prefix: str, parameter: Calla
                 x = x + parameter(f"{path}.bias") if bias else x
             case Activation(name, slope):
                 x = ACTIVATIONS[name](x, slope)
+            case Maxout(pieces):
+                x = np.max(x.reshape(*x.shape[:-1], -1, pieces), axis=-1)
             case Residual(body):
                 x = x + through(body, x, f"{path}.body.", parameter)
             case Branches(bodies, merge):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from gradproof import vocabulary
-from gradproof.layers import Activation, Dense, Layer
+from gradproof.case import Case
+from gradproof.layers import Activation, Dense, Layer, Maxout
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from refimpl import definitions
-from refimpl.language import Hinge, ordered
+from refimpl.enclosure import enclosure
 from refimpl.program import evaluate_numpy, program, program_of
 from verify.strategies import seeded_case
 from verify.suite.oracle import plain
@@ -30,14 +31,41 @@ def test_losses_have_one_definition_each() -> None:
 @pytest.mark.parametrize("name", vocabulary.ACTIVATIONS)
 def test_kinks_are_where_the_vocabulary_says(name: str) -> None:
     word = vocabulary.ACTIVATIONS[name]
-    layer = Activation(name, 0.5 if word.parameter else None)
-    nodes = ordered(tuple(program(Network((2,), (layer,)), 1, False).results.values()))
-    assert any(isinstance(node.primitive, Hinge) for node in nodes) == bool(word.kinks)
-    assert set(word.kinks) <= {0.0}
+    network = Network((1,), (Activation(name, 0.5 if word.parameter else None),))
+    for z in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        met = enclosure(Case(network, {}, [[z]], upstream=[[1.0]])).met_kinks
+        assert met == int(z in word.kinks), z
+
+
+@pytest.mark.parametrize(("alpha", "kinks"), [(0.5, 1), (2.0, 1), (1.0, 0)])
+def test_elu_has_one_kink_unless_its_alpha_is_1(alpha: float, kinks: int) -> None:
+    case = Case(Network((1,), (Activation("elu", alpha),)), {}, [[0.0]], upstream=[[2.0]])
+    enclosed = enclosure(case)
+    assert enclosed.met_kinks == kinks
+    ends = sorted((2.0, 2.0 * alpha))
+    assert [enclosed.lower("inputs")[0, 0], enclosed.upper("inputs")[0, 0]] == ends
+
+
+@pytest.mark.parametrize(("edge", "inside"), [(-1.0, -0.75), (1.0, 0.75)])
+def test_hard_tanh_bends_at_its_ends_and_has_slope_1_between(edge: float, inside: float) -> None:
+    network = Network((1,), (Activation("hard_tanh"),))
+    for z, slopes in ((edge, (0.0, 3.0)), (inside, (3.0, 3.0)), (2 * edge, (0.0, 0.0))):
+        enclosed = enclosure(Case(network, {}, [[z]], upstream=[[3.0]]))
+        assert (enclosed.lower("inputs")[0, 0], enclosed.upper("inputs")[0, 0]) == slopes
+        assert enclosed.lower("outputs")[0, 0] == np.clip(z, -1, 1)
+
+
+def test_maxout_takes_the_greatest_of_features_one_behind_another() -> None:
+    case = Case(Network((6,), (Maxout(3),)), {}, [[1.0, 3.0, 2.0, -1.0, -5.0, -1.0]], upstream=[[1.0, 10.0]])
+    enclosed = enclosure(case)
+    assert enclosed.lower("outputs").tolist() == [[3.0, -1.0]]
+    assert enclosed.met_kinks == 1
+    assert enclosed.lower("inputs").tolist() == [[0, 1, 0, 0, 0, 0]]
+    assert enclosed.upper("inputs").tolist() == [[0, 1, 0, 10, 0, 10]]
 
 
 def test_every_kind_of_layer_has_a_forward_program() -> None:
-    handled = {Dense, Activation, *(kind for kind in get_args(Layer) if hasattr(kind, "merged_shape"))}
+    handled = {Dense, Activation, Maxout, *(kind for kind in get_args(Layer) if hasattr(kind, "merged_shape"))}
     assert handled == set(get_args(Layer))
 
 

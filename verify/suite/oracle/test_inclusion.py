@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gradproof.case import Case
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from gradproof.vocabulary import ACTIVATIONS, LOSSES, REDUCTIONS
@@ -54,6 +54,7 @@ STRUCTURES = {
     "summed branches": dense(Branches(((Dense(3, bias=False), Activation("tanh")), (Activation("softplus"),)), "sum")),
     "a merge first and last": (Branches(((Dense(2),), (Activation("tanh"),)), "concat"),),
     "one branch": (Branches(((Activation("identity"),),), "concat"), Dense(2)),
+    "maxout": (Dense(6), Maxout(3), Dense(2), Maxout(2)),
     "nested": dense(Residual((Branches(((Dense(2),), (Residual((Activation("tanh"),)), Dense(1))), "concat"),))),
 }
 

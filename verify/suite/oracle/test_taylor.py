@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
-from gradproof.layers import Activation, Dense
+from gradproof.layers import Activation, Dense, Maxout
 from gradproof.loss import Loss
 from gradproof.network import Network, dense_chain
 from refimpl.balls import precision
@@ -81,3 +81,17 @@ def test_the_witness_speaks_against_a_loss_and_an_entry_that_are_wrong_and_for_r
             balls[index] = balls[index] * (1 + arb(10) ** -30)
         wrong = replace(enclosed, values={**enclosed.values, id(enclosed.computation.results[name]): balls})
         assert any(name in words for words in witness(wrong, {name: index}))
+
+
+def test_the_lesser_of_numbers_of_very_different_size_keeps_its_digits() -> None:
+    layers = (Dense(2, bias=False), Activation("hard_tanh"), Dense(4, bias=False), Maxout(2))
+    network = Network((1,), layers, Loss("half_squared_error", "sum"))
+    weights = {"0.weight": [[2.0**600, 0.25]], "2.weight": [[2.0**300, 1.0, 0.5, 1.0], [1.0, 2.0, 3.0, 2.0**-500]]}
+    enclosed = enclosure(Case(network, weights, [[1.0]], targets=[[1.0, 2.0]]))
+    for name in network.trainable:
+        for index in np.ndindex(*enclosed.shape(name)):
+            unit = np.zeros(enclosed.shape(name))
+            unit[index] = 1
+            slope = slope_along(enclosed.case, {name: unit}, enclosed.working_bits)
+            assert slope.overlaps(enclosed.balls(name)[index])
+            assert slope.rel_accuracy_bits() > 64 or slope == 0

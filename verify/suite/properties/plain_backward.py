@@ -5,13 +5,14 @@ Without a fault it is one more correct implementation, as textbooks write it. FA
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from gradproof import Activation, Branches, Case, Dense, Gradients, Residual
-from gradproof.layers import Layer
+from gradproof.layers import Layer, Maxout
 
 FAULTS: Final[Mapping[str, str]] = {
     "zero": "all gradients are 0",
@@ -30,6 +31,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "doubled loss": "the gradient is twice what it should be",
     "ignored sample weights": "the gradient leaves sample weights out",
     "overwritten shared": "a shared parameter keeps the gradient of its last use",
+    "all that tie": "each piece of a maxout unit that ties for the greatest gets the whole gradient",
     "forgotten skip": "a residual connection passes nothing back along its skip",
     "overwritten branches": "of several branches only the last one passes its gradient back",
     "swapped branches": "concatenated branches get each other's gradient",
@@ -59,6 +61,17 @@ def _softmax(z: Any) -> Any:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def _normal_cdf(z: Any) -> Any:
+    half = z / np.sqrt(z.dtype.type(2))
+    return (1 + np.array([math.erf(number) for number in half.reshape(-1)], z.dtype).reshape(z.shape)) / 2
+
+
+def _cubic(z: Any) -> tuple[Any, Any]:
+    """What GELU's tanh form takes the hyperbolic tangent of, and its derivative."""
+    root, factor = np.sqrt(z.dtype.type(2 / np.pi)), z.dtype.type(0.044715)
+    return root * (z + factor * z**3), root * (1 + 3 * factor * z**2)
+
+
 FUNCTIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "identity": lambda z, _: z,
     "sigmoid": lambda z, _: _sigmoid(z),
@@ -66,6 +79,11 @@ FUNCTIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "relu": lambda z, _: np.maximum(z, 0),
     "leaky_relu": lambda z, slope: np.where(z > 0, z, slope * z),
     "softplus": lambda z, _: _softplus(z),
+    "hard_tanh": lambda z, _: np.clip(z, -1, 1),
+    "elu": lambda z, alpha: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0))),
+    "gelu": lambda z, _: z * _normal_cdf(z),
+    "gelu_tanh": lambda z, _: z * (1 + np.tanh(_cubic(z)[0])) / 2,
+    "silu": lambda z, _: z * _sigmoid(z),
 }
 SLOPES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "identity": lambda z, _: np.ones_like(z),
@@ -74,6 +92,11 @@ SLOPES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "relu": lambda z, _: (z > 0).astype(z.dtype),
     "leaky_relu": lambda z, slope: np.where(z > 0, z.dtype.type(1), slope),
     "softplus": lambda z, _: _sigmoid(z),
+    "hard_tanh": lambda z, _: (np.abs(z) < 1).astype(z.dtype),
+    "elu": lambda z, alpha: np.where(z > 0, z.dtype.type(1), alpha * np.exp(np.minimum(z, 0))),
+    "gelu": lambda z, _: _normal_cdf(z) + z * np.exp(-z * z / 2) / np.sqrt(z.dtype.type(2 * np.pi)),
+    "gelu_tanh": lambda z, _: (1 + np.tanh(_cubic(z)[0])) / 2 + z * (1 - np.tanh(_cubic(z)[0]) ** 2) * _cubic(z)[1] / 2,
+    "silu": lambda z, _: _sigmoid(z) * (1 + z * (1 - _sigmoid(z))),
 }
 LOSSES: Final[Mapping[str, Callable[[Any, Any], tuple[Any, Any]]]] = {
     "half_squared_error": lambda y, t: ((y - t) ** 2 / 2, y - t),
@@ -161,6 +184,8 @@ class _Backward:
                 return self.dense(layer, x, path)
             case Activation():
                 return self.activation(layer, x)
+            case Maxout():
+                return self.maxout(layer, x)
             case Residual():
                 y, back = self.chain(layer.body, x, f"{path}.body.")
                 if self.fault == "forgotten skip":
@@ -203,6 +228,14 @@ class _Backward:
         derivative = SLOPES[layer.name](at, self.number(0) if self.fault == "dead slope" else slope)
         times = {"missing derivative": 0, "doubled derivative": 2}.get(self.fault or "", 1)
         return a, lambda delta: delta * derivative**times
+
+    def maxout(self, layer: Maxout, z: Any) -> tuple[Any, Back]:
+        pieces = z.reshape(*z.shape[:-1], -1, layer.pieces)
+        y = pieces.max(axis=-1)
+        tied = pieces == y[..., None]
+        if self.fault != "all that tie":
+            tied = tied & (np.cumsum(tied, axis=-1) == 1)
+        return y, lambda delta: (delta[..., None] * tied).reshape(z.shape)
 
     def branches(self, layer: Branches, x: Any, path: str) -> tuple[Any, Back]:
         parts = [self.chain(body, x, f"{path}.{step}.") for step, body in layer.chains()]
