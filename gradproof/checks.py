@@ -40,3 +40,13 @@ def words(argument: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
         return tuple(value)
     raise ArgumentError(argument, "a sequence of names", repr(value))
+
+
+def span(argument: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """An inclusive range (low, high) of whole numbers from ``least`` on. Raises ArgumentError for anything else."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ArgumentError(argument, "a range (least, most)", value)
+    low, high = (whole(argument, bound) for bound in value)
+    if not least <= low <= high:
+        raise ArgumentError(argument, f"{least} <= least <= most", (low, high))
+    return low, high

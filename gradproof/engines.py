@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import msgspec
 
-from gradproof.checks import whole
+from gradproof.checks import span
 from gradproof.declaration import Declaration, declaring
 from gradproof.errors import ArgumentError
 from gradproof.operators import OF_NUMBERS, OPERATORS, WORDS, Dialect
@@ -77,7 +77,7 @@ class EngineSupports(Declaration, frozen=True, kw_only=True):
         if self.numbers not in NUMBERS:
             raise ArgumentError("engine.numbers", " or ".join(NUMBERS), self.numbers)
         for field, least in (("axes", 0), ("size", 1)):
-            msgspec.structs.force_setattr(self, field, _range(f"engine.{field}", getattr(self, field), least))
+            msgspec.structs.force_setattr(self, field, span(f"engine.{field}", getattr(self, field), least))
         if self.axes[1] > 3:
             raise ArgumentError("engine.axes", "at most 3 axes", self.axes)
         if self.scalar:
@@ -108,15 +108,6 @@ def _words(argument: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, Iterable):
         raise ArgumentError(argument, "words in one text, or a sequence of them", value)
     return tuple(dict.fromkeys(map(str, value)))
-
-
-def _range(argument: str, value: Any, least: int) -> Range:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ArgumentError(argument, "a range (least, most)", value)
-    low, high = (whole(argument, bound) for bound in value)
-    if not least <= low <= high:
-        raise ArgumentError(argument, f"{least} <= least <= most", (low, high))
-    return low, high
 
 
 def engine(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Literal, get_args
 
 import msgspec
 
-from gradproof.checks import truth, whole
+from gradproof.checks import span, truth, whole
 from gradproof.declaration import Declaration, Target, declaring
 from gradproof.errors import ArgumentError, NetworkError
 from gradproof.layers import Activation, Layer, Shape
@@ -191,7 +191,7 @@ class OperationSupports(Declaration, frozen=True, kw_only=True):
                 raise ArgumentError("supports.accumulates", f"no fewer digits than {narrow[0]}", self.accumulates)
         set_field(self, "batched", truth("supports.batched", self.batched))
         for field, floor in (("batch", 0), ("sizes", 1)):
-            set_field(self, field, _range(f"supports.{field}", getattr(self, field), floor))
+            set_field(self, field, span(f"supports.{field}", getattr(self, field), floor))
         if not self.batched:
             set_field(self, "batch", (1, 1))
         losses = [part for part in self.parts if isinstance(part, Loss)]
@@ -329,12 +329,3 @@ def _call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     except (SyntaxError, ValueError):
         pass
     raise ArgumentError("operation", "a name, perhaps with fields: softmax, leaky_relu(0.1), dense(bias=False)", text)
-
-
-def _range(argument: str, bounds: Any, floor: int) -> Range:
-    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-        raise ArgumentError(argument, "a range (least, most)", bounds)
-    least, most = (whole(argument, bound) for bound in bounds)
-    if not floor <= least <= most:
-        raise ArgumentError(argument, f"{floor} <= least <= most", (least, most))
-    return least, most

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from gradproof.arrays import ArrayData, Floats, from_data, frozen_array, to_data
 from gradproof.case import ID_LENGTH
-from gradproof.checks import real, truth, whole, words
+from gradproof.checks import real, span, truth, words
 from gradproof.declaration import Declaration, Target, declaring
 from gradproof.errors import ArgumentError
 from gradproof.optimiser import CLIP_BY, DECAY_PLACES, OPTIMISERS, SCHEDULES, Optimiser
@@ -83,13 +83,7 @@ class StepSupports(Declaration, frozen=True, kw_only=True):
                     raise ArgumentError(f"supports.{argument}", f"among {', '.join(known)}", word)
             msgspec.structs.force_setattr(self, argument, listed)
         for argument in ("steps", "parameters", "size"):
-            bounds = getattr(self, argument)
-            if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-                raise ArgumentError(f"supports.{argument}", "a range (least, most)", bounds)
-            least, most = (whole(f"supports.{argument}", bound) for bound in bounds)
-            if not 1 <= least <= most:
-                raise ArgumentError(f"supports.{argument}", "1 <= least <= most", (least, most))
-            msgspec.structs.force_setattr(self, argument, (least, most))
+            msgspec.structs.force_setattr(self, argument, span(f"supports.{argument}", getattr(self, argument)))
         truth("supports.clip_after_decay", self.clip_after_decay)
         if not isinstance(self.fixed, Mapping):
             raise ArgumentError("supports.fixed", "numbers by name", self.fixed)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from gradproof.checks import real, whole
+from gradproof.checks import real, span
 from gradproof.declaration import Declaration, Target, declaring
 from gradproof.errors import ArgumentError
 from gradproof.loss import Loss
@@ -87,13 +87,7 @@ class Supports(Declaration, frozen=True, kw_only=True):
             if loss != UPSTREAM:
                 Loss.parse(loss)
         for argument in ("depth", "width", "batch"):
-            bounds = getattr(self, argument)
-            if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-                raise ArgumentError(f"supports.{argument}", "a range (least, most)", bounds)
-            least, most = (whole(f"supports.{argument}", bound) for bound in bounds)
-            if not 1 <= least <= most:
-                raise ArgumentError(f"supports.{argument}", "1 <= least <= most", (least, most))
-            msgspec.structs.force_setattr(self, argument, (least, most))
+            msgspec.structs.force_setattr(self, argument, span(f"supports.{argument}", getattr(self, argument)))
         if self.depth[1] > 1 and not self.hidden:
             raise ArgumentError("supports.hidden", "at least one for a depth above 1", "none")
         if self.uniform and not set(self.hidden) & set(self.output):
