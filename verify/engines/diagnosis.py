@@ -36,7 +36,7 @@ MORE_GRAPHS = 360
 """How many more may be drawn to tell apart what remains."""
 FRESH_SECONDS = 5.0
 """How long graphs may be drawn for it; a bound for slow engines."""
-SEARCH_SECONDS = 6.0
+SEARCH_SECONDS = 4.0
 """How long mistakes may be put together."""
 TOGETHER = 3
 """How many mistakes may be made at once."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from refimpl.formats import Format
 from refimpl.graphs import leaf_arrays
 from refimpl.program import Program
 from verify.engines.mistakes.mistake import Candidate
-from verify.engines.mistakes.reverse import Reverse, Unpredictable
+from verify.engines.mistakes.reverse import Reverse, Unpredictable, expanded
 
 BITS = 128
+MOST_OPEN = 5
+"""Of how many tensors the order of the operands may be open: 2ⁿ orders are tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,8 @@ def reproduces(evidence: Evidence, candidate: Candidate) -> bool | None:
 
     No number may be further off than careful arithmetic may be, had it done just what the mistakes do.
     """
+    if candidate.any_order:
+        return _in_some_order(evidence, candidate)
     try:
         enclosed = predicted(evidence.graph, candidate)
     except Unpredictable:
@@ -70,6 +75,37 @@ def reproduces(evidence: Evidence, candidate: Candidate) -> bool | None:
         if not np.all(enclosed.distance(name, evidence.answer[name]) <= allowed):
             return False
     return True
+
+
+def _in_some_order(evidence: Evidence, candidate: Candidate) -> bool | None:
+    """The same, for an engine that visits the operands of a tensor in an order that nobody knows, anew in each step."""
+    if len(evidence.graph.steps) > 1:
+        each = [_in_some_order(step, candidate) for step in _steps(evidence)]
+        return False if False in each else None if None in each else True
+    operations, _ = expanded(evidence.graph, candidate.style)
+    count = len(evidence.graph.leaves)
+    open_places = [count + n for n, operation in enumerate(operations) if len(set(operation.places)) > 1]
+    if len(open_places) > MOST_OPEN:
+        return None
+    unknown = False
+    for choice in product((False, True), repeat=len(open_places)):
+        flipped = frozenset(place for place, other in zip(open_places, choice, strict=True) if other)
+        found = reproduces(
+            evidence, replace(candidate, any_order=False, order=replace(candidate.order, flipped=flipped))
+        )
+        if found:
+            return True
+        unknown = unknown or found is None
+    return None if unknown else False
+
+
+def _steps(evidence: Evidence) -> Iterator[Evidence]:
+    """The steps of a graph as graphs of their own."""
+    graph = evidence.graph
+    for number, arrays in enumerate(graph.steps):
+        alone = graph.replace(steps=[arrays])
+        answer = {name: evidence.answer[graph.quantity(name, number)] for name in alone.quantities}
+        yield Evidence(alone, answer, evidence.wrong)
 
 
 def agree(graph: Graph, one: Candidate, other: Candidate) -> bool:

@@ -48,6 +48,17 @@ class OperatorMistake:
     value: Value | None = None
 
 
+Kind = Literal[
+    "created",
+    "depth first",
+    "every path",
+    "every path, operand by operand",
+    "first visit",
+    "breadth first",
+    "breadth first, every path",
+]
+
+
 @dataclass(frozen=True)
 class Order:
     """In which order gradients are passed on.
@@ -58,17 +69,11 @@ class Order:
     ``breadth first``: the same level by level, once or for each path.
     """
 
-    kind: Literal[
-        "created",
-        "depth first",
-        "every path",
-        "every path, operand by operand",
-        "first visit",
-        "breadth first",
-        "breadth first, every path",
-    ] = "created"
+    kind: Kind = "created"
     last_operand_first: bool = False
     each_operand_once: bool = False
+    flipped: frozenset[int] = frozenset()
+    """Places at which it is the other way round: engines that keep operands in a set have no order of their own."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Candidate:
     operators: tuple[OperatorMistake, ...] = ()
     style: Style = Style()
     order: Order = Order()
+    any_order: bool = False
+    """Whether each tensor's operands may be visited in any order: then one that gives the answer will do."""
     overwrites: tuple[str, ...] | None = None
     """Operators in which a contribution replaces the gradient that is there; empty: all of them; None: none."""
     keeps_interior: bool = False
@@ -103,7 +110,7 @@ class Candidate:
     @property
     def structural(self) -> bool:
         """Whether it concerns the pass as a whole, and not some operators' contributions alone."""
-        plain = self.overwrites is None and self.order == Order() and not self.other_again
+        plain = self.overwrites is None and self.order == Order() and not self.other_again and not self.any_order
         return not (plain and not self.keeps_interior)
 
     def overwrites_in(self, operation: Operation) -> bool:

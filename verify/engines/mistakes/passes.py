@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from gradproof.engines import EngineSupports
-from verify.engines.mistakes.mistake import Candidate, Order, Style
+from verify.engines.mistakes.mistake import Candidate, Kind, Order, Style
 
 STYLES: Final = (
     Style(),
@@ -16,6 +16,7 @@ STYLES: Final = (
     Style(quotient_is_product=True),
     Style(True, True, True),
 )
+UNORDERED: Final[tuple[Kind, ...]] = ("every path", "first visit", "breadth first", "breadth first, every path")
 ALTERED: Final = frozenset({"x + y", "x + 2", "x * y", "x * 2", "x ** 2", "-x"})
 """Forms that other operators are made of in some style."""
 
@@ -47,13 +48,16 @@ def structural(supports: EngineSupports) -> Iterator[Candidate]:
         "a tensor passes its gradient on before all that it gets has arrived: there is no topological order",
         "visit the tensors in a reversed topological order, each once",
     )
-    for kind in ("every path", "first visit", "breadth first", "breadth first, every path"):
+    for kind in UNORDERED:
         for last in (False, True):
             for once in (False, True):
                 for style in STYLES:
                     yield replace(unordered, order=Order(kind, last, once), style=style)
     for style in STYLES:
         yield replace(unordered, order=Order("every path, operand by operand"), style=style)
+        for kind in UNORDERED:
+            yield replace(unordered, order=Order(kind, each_operand_once=True), any_order=True, style=style)
+        yield replace(overwrites, order=Order("depth first", each_operand_once=True), any_order=True, style=style)
     if not {"repeat", "replace"} & set(supports.passes):
         return
     for adds in (False, True):

@@ -185,7 +185,7 @@ def _order(result: int, cells: Sequence[Cell], order: Order) -> Visits:
         places = cells[place].places
         if order.each_operand_once:
             places = tuple(dict.fromkeys(places))
-        return places[::-1] if order.last_operand_first else places
+        return places[::-1] if order.last_operand_first != (place in order.flipped) else places
 
     match order.kind:
         case "created":
