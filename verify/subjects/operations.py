@@ -14,7 +14,7 @@ from gradproof.gradients import INPUTS, LOSS, OUTPUTS, TARGET, label
 from gradproof.operation_case import OperationCase, OperationData
 from gradproof.operations import OperationSupports, words
 from gradproof.record import Cause
-from gradproof.verdict import Finding, overall
+from gradproof.verdict import Finding, Verdict, overall
 from verify import conventions
 from verify.judge import Judgement, Oracle
 from verify.loading import Implementation
@@ -107,11 +107,12 @@ class Operations(Subject[OperationCase, OperationSupports]):
                 "is admitted."
             )
             notes += conventions.told(assessment.conventions for assessment in answers)
-        differing = sum(any(name.startswith(calling.AGAIN) for name in assessment.gave) for assessment in answers)
+        right = [assessment for assessment in answers if assessment.verdict.verdict is Verdict.CORRECT]
+        differing = sum(any(name.startswith(calling.AGAIN) for name in assessment.gave) for assessment in right)
         if differing:
             notes.append(
-                f"In {differing} of {len(assessments)} cases a second call, with the samples in reverse order, rounds "
-                "differently; both calls are judged."
+                f"In {differing} of {len(right)} correct cases a second call, with the samples in reverse order, "
+                "rounds differently; both calls are judged."
             )
         return notes
 
