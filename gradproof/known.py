@@ -39,7 +39,7 @@ class KnownFailure(msgspec.Struct, frozen=True):
     """One entry."""
 
     id: str
-    """A pattern of families' ids; ``*`` and ``?`` as in file names."""
+    """A pattern of families' ids: ``*`` stands for any text, ``?`` for any character."""
     reason: str
     issue: str | None = None
     target: str = "*"
@@ -49,11 +49,11 @@ class KnownFailure(msgspec.Struct, frozen=True):
 
     def concerns(self, target: str) -> bool:
         """Whether this is an entry for a target of this name."""
-        return fnmatchcase(target, self.target)
+        return _fits(target, self.target)
 
     def matches(self, family: str) -> bool:
         """Whether it names this family."""
-        return fnmatchcase(family, self.id)
+        return _fits(family, self.id)
 
     def excuses(self, verdict: Verdict | None) -> bool:
         """Whether a family with this verdict fails as is known; one of which nothing ran does neither."""
@@ -131,6 +131,11 @@ def read_known_failures(file: Path | str) -> KnownFailures:
     if not isinstance(listed, list):
         raise ArgumentError(f"{file}: {TABLE}", f"tables, each under [[{TABLE}]]", type(listed).__name__)
     return KnownFailures(tuple(_entry(f"{file}: {TABLE}[{n}]", entry) for n, entry in enumerate(listed)), str(file))
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """Whether a text fits a pattern in which ``*`` and ``?`` alone mean something: ids have brackets in them."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def _entry(where: str, entry: Any) -> KnownFailure:

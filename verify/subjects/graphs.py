@@ -18,6 +18,7 @@ from gradproof.verdict import Finding, Verdict
 from verify import conventions
 from verify.calling import Answer
 from verify.engines import judging, shrinking
+from verify.engines.families import families_of, family_of
 from verify.engines.strategies import graphs
 from verify.judge import Judgement, Oracle
 from verify.loading import Implementation
@@ -36,6 +37,12 @@ class Graphs(Subject[Graph, EngineSupports]):
 
     def strategy(self, supports: EngineSupports) -> SearchStrategy[Graph]:
         return graphs(supports)
+
+    def families(self, supports: EngineSupports) -> Mapping[str, EngineSupports]:
+        return families_of(supports)
+
+    def family(self, case: Graph) -> str:
+        return family_of(case)
 
     def copied(self, case: Graph) -> Graph:
         return case.replace()
