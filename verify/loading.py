@@ -195,6 +195,12 @@ def load(text: str) -> Implementation:
     The file's folder, or for a module the current one, comes first on ``sys.path`` while it is imported and called. A
     class is made once, without arguments. Raises TargetError, with what to change, where it cannot be had.
     """
+    found, surroundings = locate(text)
+    return _prepared(text, found, surroundings, findable=True)
+
+
+def locate(text: str) -> tuple[Any, Surroundings]:
+    """Whatever such a text names, as it is, and what it needs around it. Raises TargetError where it cannot be had."""
     place, colon, name = text.rpartition(":")
     here = Path.cwd()
     if place.endswith(".py") or (not colon and text.endswith(".py")):
@@ -210,7 +216,7 @@ def load(text: str) -> Implementation:
         raise TargetError(f"target {text!r}: expected path.py:name or package.module:name")
     if not name or not colon:
         raise TargetError(f"target {text!r}: expected {place or text}:name{_declared_in(module)}")
-    return _prepared(text, _attribute(text, module, name), surroundings, findable=True)
+    return _attribute(text, module, name), surroundings
 
 
 def adopt(function: Callable[..., Any]) -> Implementation:

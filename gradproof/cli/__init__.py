@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from gradproof import __version__
-from gradproof.cli import check, explain, replay, report
+from gradproof.cli import check, explain, init, replay, report
 from gradproof.cli.errors import BadUsage
 from gradproof.cli.texts import EXAMPLES, EXIT_HELP
 from gradproof.errors import GradproofError
@@ -50,5 +50,5 @@ def main() -> None:
     """
 
 
-for _module in (check, replay, explain, report):
+for _module in (check, init, replay, explain, report):
     main.add_command(_module.command)
