@@ -62,7 +62,7 @@ class Given:
         return {name.format(first + k): array for name, arrays in pairs for k, array in enumerate(arrays)}
 
     def from_dict(self, gradients: Mapping[str, Any], weight: str, bias: str, first: int = 1) -> dict[str, list[Any]]:
-        """The gradients of such a dict as ``weights`` and ``biases``. Raises ArgumentError for a name that is missing."""
+        """The gradients of such a dict as ``weights`` and ``biases``. Raises ArgumentError for a missing name."""
         found: dict[str, list[Any]] = {}
         for kind, name, count in (("weights", weight, len(self.weights)), ("biases", bias, len(self.biases))):
             names = [name.format(first + k) for k in range(count)]
