@@ -52,7 +52,8 @@ class Gradients:
         radii = {n.removeprefix(RADIUS): value for n, value in quantities.items() if n.startswith(RADIUS)}
         names = [name for name in quantities if name not in RESERVED and not name.startswith(RADIUS)]
         parameters = {name: quantities[name] for name in names}
-        return cls(parameters, *(quantities.get(name) for name in RESERVED), radii=radii)
+        loss, outputs, inputs = (quantities.get(name) for name in RESERVED)
+        return cls(parameters, loss, outputs, inputs, radii)
 
     def quantities(self) -> dict[str, npt.ArrayLike]:
         """Everything given, radii aside, under one name each: loss, outputs, the parameters, inputs."""
