@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from gradproof import __version__, cli
 from gradproof.case import Case
+from gradproof.cases import from_data
 from gradproof.cli import watching
 from gradproof.record import CaseRecord, CheckRecord, decode
 from gradproof.verdict import CaseVerdict
@@ -159,7 +160,8 @@ def test_a_wrong_network_is_shown_kept_and_replayed(folder: Folder) -> None:
     assert kept.name.endswith("-net-py-wrong.json")
     record = decode(kept.read_bytes(), CheckRecord)
     failure = record.failures[0]
-    case = Case.from_data(failure.case)
+    case = from_data(failure.case)
+    assert isinstance(case, Case)
     assert len(case.stack.widths) <= 3
     assert sum(a.size for a in (*case.parameters.values(), case.inputs, case.targets) if a is not None) <= 6
     shown = " ".join(result.output.split())
@@ -228,7 +230,7 @@ def test_a_case_keeps_its_target_and_its_numbers(folder: Folder) -> None:
     failure = record_of("net.py:wrong")[0].failures[0]
     kept = decode(Path(f".gradproof/cases/{failure.case_id}.json").read_bytes(), CaseRecord)
     assert (kept.target, kept.verdict, kept.summary) == ("net.py:wrong", failure.verdict, failure.summary)
-    assert Case.from_data(kept.case).id == failure.case_id == kept.case_id
+    assert from_data(kept.case).id == failure.case_id == kept.case_id
 
 
 def test_a_record_that_cannot_be_kept_does_not_cost_the_verdict(folder: Folder) -> None:

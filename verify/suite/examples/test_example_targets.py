@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradproof import Activation, Case, Gradients, Loss, Network, Verdict, dense_chain
+from gradproof.cases import from_data
 from refimpl.enclosure import enclosure
 from verify.campaign import check
 from verify.judge import judge
@@ -81,7 +82,8 @@ def test_a_wrong_example_is_proved_wrong(name: str) -> None:
     record = check(f"{EXAMPLES / name}:adapter", profile="smoke", seed=0)
     assert (record.verdict, record.exit_code) == (Verdict.WRONG, 1)
     wrong = [failure for failure in record.failures if failure.verdict is Verdict.WRONG]
-    case = Case.from_data(wrong[0].case)
+    case = from_data(wrong[0].case)
+    assert isinstance(case, Case)
     assert case.batch == 1
     assert max(case.stack.widths) == 1
     assert all(finding.quantity in case.network.parameter_shapes for finding in wrong[0].findings)
