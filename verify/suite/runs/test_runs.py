@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from verify.runs.naming import CANDIDATES, canonical
 from verify.subjects.runs import SUBJECT
 from verify.suite.updates.plain_steps import plain_step
 
+EXAMPLES = Path(__file__).parents[3] / "examples" / "optimisers"
 ADAM = Optimiser("adam", 0.1, beta1=0.9, beta2=0.999, epsilon=1e-3)
 RUN = Run(ADAM, {"w": [1.0, -2.0], "b": [0.5]}, [{"w": [0.5, 1.0], "b": [0.0]}, {"w": [-1.0, 2.0], "b": [3.0]}])
 
@@ -357,3 +359,13 @@ def test_torch_s_optimisers_are_what_they_are_declared_to_be() -> None:
     for target in targets:
         record = smoke(target)
         assert record.verdict is Verdict.CORRECT, record.failures
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("torch_adamw", Verdict.CORRECT), ("numpy_adam", Verdict.WRONG)])
+def test_the_examples_have_the_verdicts_that_they_say(name: str, verdict: Verdict) -> None:
+    if name.startswith("torch"):
+        pytest.importorskip("torch")
+    record = smoke(f"{EXAMPLES / name}.py:adapter")
+    assert record.verdict is verdict
+    assert {cause.name for failure in record.failures for cause in failure.causes} <= {"rule/adam_inside"}
+    assert not record.failures or record.failures[0].causes
