@@ -14,8 +14,10 @@ from gradproof.gradients import TARGET
 from gradproof.verdict import Finding, Verdict
 from verify.calling import Answer, Asking, NoAnswer
 from verify.isolation.messages import Answered, Ask, Broken, Load, Ready, Refused, Unanswered, arrays, decode
-from verify.isolation.process import End, Limits, Process, is_apart
+from verify.isolation.process import End, Keeper, Limits, Process, is_apart
+from verify.isolation.worker import CALLING
 from verify.loading import Implementation, Surroundings, TargetError
+from verify.subjects import SUBJECTS
 
 LOAD_SECONDS: Final = 120.0
 """How long a target may take to be imported and made."""
@@ -65,8 +67,12 @@ class Apart:
         self.unloadable = ""
         """Why it cannot be loaded again."""
         self._load = Load(text, garbage)
+        self._keeper: Keeper | None = None
         self._process: Process | None = None
-        self._spare: Process | None = None
+        self._loaded = False
+        """Whether the process has the target."""
+        self._needs = ""
+        """What a process imports that is asked about such cases."""
         self._asked = 0
         self._slowest: float | None = None
 
@@ -78,7 +84,7 @@ class Apart:
 
     def begin(self) -> None:
         """Starts the first process, and does not wait for it."""
-        self._spare = self._started()
+        self._process = self._started()
 
     def declaration(self) -> Declaration:
         """What the target declares. Raises TargetError where it cannot be had."""
@@ -105,7 +111,7 @@ class Apart:
 
         random_seed: for the global generators of ``random`` and ``numpy.random`` there; None to leave them.
         """
-        if self._process is None or self._process.ended:
+        if self._process is None or self._process.ended or not self._loaded:
             loaded = self._ready()
             if not isinstance(loaded, Ready):
                 self.unloadable = "it cannot be loaded in a new process"
@@ -124,6 +130,9 @@ class Apart:
         if reply.number != self._asked:
             return self._broken("its answer is to another case than it was asked")
         if isinstance(reply, Unanswered):
+            if reply.cause == CALLING:  # nothing more can be expected of this process
+                self._process.close()
+                self.ends += 1
             findings = tuple(Finding(Verdict(p.verdict), p.quantity, p.message, p.layer) for p in reply.problems)
             return NoAnswer(findings, reply.cause, printed)
         try:
@@ -135,18 +144,21 @@ class Apart:
 
     def close(self) -> None:
         """Ends the processes."""
-        for process in (self._process, self._spare):
-            if process is not None:
-                process.close()
-        self._process = self._spare = None
+        if self._process is not None:
+            self._process.close()
+        if self._keeper is not None:
+            self._keeper.close()
+        self._process = self._keeper = None
 
     def _ready(self) -> Ready | str:
-        """A new process with the target loaded, or why there is none."""
-        self._process = self._spare or self._started()
-        # From the first end on the next process loads while this one works.
-        self._spare = self._started() if self.ends else None
+        """A process with the target loaded, or why there is none."""
+        if self._process is None or self._process.ended:
+            self._process = self._started()
         reply: Ready | Refused | End = self._process.reply(GREETINGS, LOAD_SECONDS)
+        self._loaded = isinstance(reply, Ready)
         if isinstance(reply, Ready):
+            if reply.declares in SUBJECTS:
+                self._needs = f"verify.subjects.{SUBJECTS[reply.declares]}"
             return reply
         if isinstance(reply, Refused):
             self._process.close()
@@ -155,7 +167,10 @@ class Apart:
         return f"{_told(reply)}{printed}"
 
     def _started(self) -> Process:
-        return Process(self._load, memory=self.limits.memory, hash_seed=self.hash_seed)
+        self._loaded = False
+        if self._keeper is None or self._keeper.gone():
+            self._keeper = Keeper(self.hash_seed)
+        return Process(self._keeper, self._load, needs=self._needs, memory=self.limits.memory)
 
     def _seconds(self) -> float:
         """The limit for the next case."""
@@ -186,8 +201,6 @@ def _told(end: End) -> str:
 
 
 def _declared(text: str, ready: Ready) -> Declaration:
-    from verify.subjects import SUBJECTS
-
     kind = getattr(gradproof, ready.declares) if ready.declares in SUBJECTS else None
     try:
         if kind is not None:

@@ -73,6 +73,30 @@ class Problem(msgspec.Struct, frozen=True):
     layer: Word | None
 
 
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """To the keeper: a new process for the target. Three descriptors come with it."""
+
+    needs: str
+    """A module to be imported first, once for all processes to come; '' for none."""
+
+
+class Kill(msgspec.Struct, frozen=True, tag=True):
+    """To the keeper: the end of the target's process."""
+
+
+class Started(msgspec.Struct, frozen=True, tag=True):
+    """The keeper has started it."""
+
+    process: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """It is over, and so is all that it left running."""
+
+    code: int
+    """Its exit code; minus the number of the signal that it died of."""
+
+
 class Load(msgspec.Struct, frozen=True, tag=True):
     """To the target's process, first of all."""
 
@@ -126,7 +150,7 @@ Reply = Ready | Refused | Answered | Unanswered
 R = TypeVar("R")
 
 
-def encode(message: Request | Reply) -> bytes:
+def encode(message: Request | Reply | Start | Kill | Started | Ended) -> bytes:
     """A message as it goes over the wire."""
     data = msgspec.msgpack.encode(message)
     return len(data).to_bytes(HEADER, "big") + data

@@ -1,4 +1,4 @@
-"""A target's process seen from the judge: starting it, speaking with it within limits, and ending it.
+"""A target's process seen from the judge: having it started, speaking with it within limits, and ending it.
 
 Only the judge's own clock, the operating system, and messages decoded by type decide what is said of it.
 """
@@ -16,13 +16,25 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psutil
 
 from gradproof.verdict import Verdict
 from verify.calling import PRINTED_BYTES
-from verify.isolation.messages import HEADER, Broken, Reply, Request, decode, encode, length
+from verify.isolation.messages import (
+    HEADER,
+    Broken,
+    Ended,
+    Kill,
+    Reply,
+    Request,
+    Start,
+    Started,
+    decode,
+    encode,
+    length,
+)
 from verify.isolation.worker import CUT_OFF, TRACE_SIGNAL
 from verify.loading import HOUSE, place_in
 
@@ -32,6 +44,8 @@ TRACE_BYTES = 1 << 16
 """How much of what it says of where it was is kept."""
 LOOK_SECONDS = 0.02
 """How often a process that does not answer is looked at: its memory, and whether it is stopped."""
+KEEPER_SECONDS = 5.0
+"""How long the keeper may take to end a process, and to end itself."""
 PARTING_SECONDS = 0.5
 """How long one that has hung up may take to end, and one that is asked where it is may take to say so."""
 
@@ -39,11 +53,11 @@ MARK: Final = "GRADPROOF_APART"
 """Set in the environment of a process that a target is run in."""
 START: Final = (
     "import json, sys; given = json.loads(sys.argv.pop()); sys.path.insert(0, given['house']); "
-    "from verify.isolation.worker import main; sys.path[:] = given['path']; del sys.argv[1:]; "
-    "main(given['channel'], given['trace'])"
+    "from verify.isolation.keeper import main; sys.path[:] = given['path']; del sys.argv[1:]; main(given['control'])"
 )
 FRAME: Final = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)$')
 
+SAYINGS: Any = Started | Ended
 R = TypeVar("R", bound=Reply)
 
 
@@ -82,19 +96,15 @@ class _Ended(Exception):  # noqa: N818
         self.verdict, self.kind, self.message, self.ask_where = verdict, kind, message, ask_where
 
 
-class Process:
-    """One process with the target in it, at the judge's service until it is closed or has ended.
+class Keeper:
+    """The process that starts a target's processes, one at a time.
 
     Raises OSError where no process can be started.
     """
 
-    def __init__(self, first: Request, *, memory: int | None = None, hash_seed: int | None = None) -> None:
-        self.memory = memory
-        self.ended = False
-        ours, theirs = socket.socketpair()
-        trace, their_trace = os.pipe()
-        output, their_output = os.pipe()
-        given = {"house": str(HOUSE), "path": sys.path, "channel": theirs.fileno(), "trace": their_trace}
+    def __init__(self, hash_seed: int | None = None) -> None:
+        self.control, theirs = socket.socketpair()
+        given = {"house": str(HOUSE), "path": sys.path, "control": theirs.fileno()}
         environment = {**os.environ, MARK: "1"}
         if hash_seed is not None:
             environment["PYTHONHASHSEED"] = str(hash_seed)
@@ -102,21 +112,60 @@ class Process:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-P", "-c", START, json.dumps(given)],
                 stdin=subprocess.DEVNULL,
-                stdout=their_output,
-                stderr=their_output,
-                pass_fds=(theirs.fileno(), their_trace),
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
                 env=environment,
                 start_new_session=True,
             )
         except BaseException:
-            ours.close()
-            os.close(trace)
-            os.close(output)
+            self.control.close()
             raise
         finally:
             theirs.close()
-            os.close(their_trace)
-            os.close(their_output)
+
+    def send(self, message: Start | Kill, files: tuple[int, ...] = ()) -> None:
+        """Tells it what to do. A keeper that is gone is noticed when it is heard."""
+        with contextlib.suppress(OSError):
+            socket.send_fds(self.control, [encode(message)], files)
+
+    def hear(self, seconds: float) -> Started | Ended | None:
+        """What it says next, waiting so long for it; None where it says nothing, or is gone."""
+        self.control.settimeout(seconds)
+        try:
+            header = self.control.recv(HEADER, socket.MSG_WAITALL)
+            said: Started | Ended = decode(self.control.recv(length(header), socket.MSG_WAITALL), SAYINGS)
+        except (OSError, Broken):
+            return None
+        return said
+
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        """Ends it and the process that it keeps."""
+        self.control.close()
+        try:
+            self._process.wait(KEEPER_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Process:
+    """One process with the target in it, at the judge's service until it is closed or has ended."""
+
+    def __init__(self, keeper: Keeper, first: Request, *, needs: str = "", memory: int | None = None) -> None:
+        self.memory = memory
+        self.ended = False
+        self._keeper = keeper
+        ours, theirs = socket.socketpair()
+        trace, their_trace = os.pipe()
+        output, their_output = os.pipe()
+        keeper.send(Start(needs), (theirs.fileno(), their_trace, their_output))
+        theirs.close()
+        os.close(their_trace)
+        os.close(their_output)
         self._channel, self._trace, self._output = ours, trace, output
         self._received = bytearray()
         self._traced = b""
@@ -127,7 +176,8 @@ class Process:
             if not isinstance(file, socket.socket):
                 os.set_blocking(file, False)
             self._selector.register(file, selectors.EVENT_READ, read)
-        self._seen: psutil.Process | None = None
+        self._number: int | None = None
+        self._code: int | None = None
         with contextlib.suppress(OSError):  # it has died already, which the first reply will tell
             self._channel.sendall(encode(first))
 
@@ -161,11 +211,13 @@ class Process:
         return self._printed.decode("utf-8", errors="replace")
 
     def close(self) -> None:
-        """Ends the process and all that it has started in its session."""
+        """Ends the process and all that it has started."""
         if self.ended:
             return
         self.ended = True
-        self._kill()
+        if self._code is None:
+            self._keeper.send(Kill())
+            self._ending(KEEPER_SECONDS)
         self._selector.close()
         self._channel.close()
         os.close(self._trace)
@@ -225,36 +277,47 @@ class Process:
 
     def _look(self) -> None:
         """What the operating system says of a process that does not answer. Raises _Ended."""
+        number = self._started()
+        if number is None:
+            return
         try:
-            if self._seen is None:
-                self._seen = psutil.Process(self._process.pid)
-            if self._seen.status() == psutil.STATUS_STOPPED:
+            process = psutil.Process(number)
+            if process.status() == psutil.STATUS_STOPPED:
                 message = "the target's process is stopped by a signal (SIGSTOP or alike), and gives no answer"
                 raise _Ended(Verdict.CRASHED, "stopped", message)
-            if self.memory is not None and (held := self._held(self._seen)) > self.memory:
-                message = (
-                    f"the target's process holds {_size(held)} of memory, more than the {_size(self.memory)} allowed"
-                )
+            if self.memory is not None and (held := _held(process)) > self.memory:
+                message = f"the target's process holds {_size(held)} of memory, and may hold {_size(self.memory)}"
                 raise _Ended(Verdict.CRASHED, "memory", message, ask_where=True)
         except psutil.Error:
             return  # it is ending, and hangs up
 
-    @staticmethod
-    def _held(process: psutil.Process) -> int:
-        held: int = process.memory_info().rss
-        for child in process.children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                held += child.memory_info().rss
-        return held
+    def _started(self) -> int | None:
+        """The process's number; None where it is not known yet."""
+        if self._number is None and isinstance(said := self._keeper.hear(LOOK_SECONDS), Started):
+            self._number = said.process
+        return self._number
+
+    def _ending(self, seconds: float) -> int | None:
+        """Its exit code, once the keeper has cleared up after it; None where that takes longer."""
+        deadline = time.monotonic() + seconds
+        while self._code is None and (left := deadline - time.monotonic()) > 0:
+            said = self._keeper.hear(left)
+            if said is None:
+                break
+            if isinstance(said, Ended):
+                self._code = said.code
+            else:
+                self._number = said.process
+        return self._code
 
     def _how_it_ended(self) -> _Ended:
-        deadline = time.monotonic() + PARTING_SECONDS
-        while not self._is_over():
-            if time.monotonic() > deadline:
-                message = "the target closed file descriptors that are not its own: its process lives, out of reach"
-                return _Ended(Verdict.BROKE_PROTOCOL, "hung up", message, ask_where=True)
-            time.sleep(0.001)
-        code = self._kill()
+        code = self._ending(PARTING_SECONDS)
+        if code is None and self._keeper.gone():
+            message = "the target ended the process that keeps its own"
+            return _Ended(Verdict.CRASHED, "keeper", message)
+        if code is None:
+            message = "the target closed file descriptors that are not its own: its process lives, out of reach"
+            return _Ended(Verdict.BROKE_PROTOCOL, "hung up", message, ask_where=True)
         if code == CUT_OFF:
             message = "the target closed file descriptors that are not its own: its process cannot answer any more"
             return _Ended(Verdict.BROKE_PROTOCOL, "hung up", message)
@@ -266,17 +329,11 @@ class Process:
         message = f"the target's process died of {name}{f': {said}' if said else ''}"
         return _Ended(Verdict.CRASHED, name, message)
 
-    def _is_over(self) -> bool:
-        """Whether the process has ended; it is not waited for yet, so that its number stays its own."""
-        try:
-            return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_ZOMBIE)
-        except psutil.Error:
-            return True
-
     def _end(self, ended: _Ended) -> End:
         if ended.ask_where and hasattr(signal, TRACE_SIGNAL):
-            with contextlib.suppress(OSError):
-                self._process.send_signal(getattr(signal, TRACE_SIGNAL))
+            with contextlib.suppress(psutil.Error):
+                if number := self._started():
+                    psutil.Process(number).send_signal(getattr(signal, TRACE_SIGNAL))
         self._drain(PARTING_SECONDS if ended.ask_where else 0.0)
         place = place_in(_frames(self._traced.decode("utf-8", errors="replace")))
         self.close()
@@ -297,20 +354,13 @@ class Process:
             if len(self._traced) > before:
                 changed = time.monotonic()
 
-    def _kill(self) -> int:
-        """Ends the process, what it has started, and what is left of its session; its exit code."""
-        if self._process.returncode is None:
-            with contextlib.suppress(psutil.Error):
-                for child in psutil.Process(self._process.pid).children(recursive=True):
-                    with contextlib.suppress(psutil.Error):
-                        child.kill()
-            # Before it is waited for: until then its number, which is its group's as well, is nobody else's.
-            with contextlib.suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        code = self._process.returncode
-        assert code is not None
-        return code
+
+def _held(process: psutil.Process) -> int:
+    held: int = process.memory_info().rss
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            held += child.memory_info().rss
+    return held
 
 
 _SIGNALS: Final = {

@@ -50,7 +50,12 @@ def at_hand(
         if value is not None:
             raise ArgumentError(argument, "None without isolate=True: within one process there are no limits", value)
     before = held()
-    yield load(target) if isinstance(target, str) else adopt(target)
+    implementation = load(target) if isinstance(target, str) else adopt(target)
+    try:
+        yield implementation
+    except Exception:
+        refuse_tampering(before)  # which explains it
+        raise
     refuse_tampering(before)
 
 

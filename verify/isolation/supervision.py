@@ -24,9 +24,11 @@ import msgspec
 from msgspec import Meta
 
 from gradproof.errors import GradproofError
+from gradproof.verdict import CaseVerdict
 from verify.progress import Progress
 
 if TYPE_CHECKING:
+    from gradproof.cases import AnyCaseData
     from gradproof.record import CheckRecord
     from verify.calling import Answer, Asking, NoAnswer
     from verify.loading import Implementation
@@ -131,6 +133,28 @@ def check(
         note = f"The target was run in a process of its own: in the judge's, {why}."
         record = msgspec.structs.replace(record, notes=(note, *record.notes))
     return record
+
+
+def replay(
+    target: str, data: AnyCaseData, *, say: Callable[[str], None], isolate: bool = False, **limits: Any
+) -> CaseVerdict:
+    """The verdict on a target's answer to a kept case; elsewhere, and again elsewhere, as ``check``.
+
+    Raises GradproofError where the target cannot be had, or is asked about cases of another kind.
+    """
+
+    def work(apart: bool, tell: Tell) -> bytes:
+        from verify.isolation.ready import at_hand
+        from verify.subjects import asked_about
+        from verify.subjects.base import assess
+
+        with at_hand(target, isolate=apart, **(limits if apart else {})) as found:
+            implementation = found if apart else watched(found, tell)
+            subject, case = asked_about(implementation.supports, data)
+            return msgspec.json.encode(assess(subject, implementation, case).verdict)
+
+    result, _ = supervised(work, isolate=isolate or bool(limits), on_progress=lambda _: None, say=say)
+    return msgspec.json.decode(result, type=CaseVerdict)
 
 
 def supervised(

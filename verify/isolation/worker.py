@@ -7,13 +7,12 @@ dies. Nothing here guards against the target: it may break all of this, and the 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import os
 import random
+import resource
 import signal
 import socket
-import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -39,42 +38,38 @@ if TYPE_CHECKING:
 
 TRACE_SIGNAL = "SIGXCPU"
 """Asks the process where it is. It means that a limit of time is reached, and nobody else uses it."""
+DEFECT = 70
+"""Exit code of a process that fails by itself: sysexits' EX_SOFTWARE."""
 CUT_OFF = 74
 """Exit code of a process that finds its connection to the judge closed at its own end: sysexits' EX_IOERR."""
-PR_SET_PDEATHSIG = 1
 WORD = 500
 TEXT = 20_000
-MACHINERY = "the calling of the target fails in its own process; has it replaced functions that others use too?"
+CALLING = ("calling",)
+"""The cause of failures that lie neither in the target nor in its answer."""
+MACHINERY = "the target has broken what calls it in its own process, as by replacing functions of others:"
 
 
-def main(channel: int, trace: int) -> None:
+def serve(channel: int, trace: int) -> NoReturn:
     """Serves one judge until it hangs up.
 
     Arguments:
         channel: descriptor of a stream socket to the judge.
         trace: descriptor to write to where the process is, when it dies of a signal or is asked.
     """
-    os.set_inheritable(channel, False)
-    os.set_inheritable(trace, False)
-    _die_alone(trace)
-    server = _Server(socket.socket(fileno=channel))
-    os.register_at_fork(after_in_child=server.abandon)
-    server.serve()
-
-
-def _die_alone(trace: int) -> None:
     faulthandler.enable(trace)
     if hasattr(signal, TRACE_SIGNAL):
         faulthandler.register(getattr(signal, TRACE_SIGNAL), trace)
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        # Where the judge is killed, this goes too; where memory runs out, this goes and not the judge.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as stream:  # noqa: PTH123
-            stream.write("1000")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as stream:  # noqa: PTH123
+        stream.write("1000")  # where memory runs out, this process goes and not the judge
+    server = _Server(socket.socket(fileno=channel))
+    os.register_at_fork(after_in_child=server.abandon)
+    try:
+        server.serve()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(DEFECT)
+    server.leave()
 
 
 class _Server:
@@ -156,7 +151,7 @@ def _answer(subject: Subject[Any, Any], implementation: Implementation, request:
         return _unanswered(request, "crashed", "KeyboardInterrupt, raised by the target itself", ("KeyboardInterrupt",))
     except BaseException as error:  # whatever it is, it comes from what the target has done to this process
         said = "".join(traceback.format_exception_only(error)).strip()
-        return _unanswered(request, "broke protocol", f"{MACHINERY} {said}", ("calling",))
+        return _unanswered(request, "broke protocol", f"{MACHINERY} {said}", CALLING)
     if isinstance(answer, NoAnswer):
         problems = tuple(
             Problem(str(f.verdict), f.quantity[:WORD], f.message[:TEXT], f.layer and f.layer[:WORD])  # type: ignore[arg-type]
