@@ -95,6 +95,8 @@ def _html(content: dict[str, Any]) -> str:
 class _Failure:
     view: FailureView
     compared: tuple[FindingView, ...]
+    placed: bool
+    """Whether a finding has a layer."""
     facts: str
     computes: str
     numbers: str
@@ -155,6 +157,7 @@ def _failure(view: FailureView) -> _Failure:
     return _Failure(
         view=view,
         compared=tuple(finding for finding in view.findings if finding.compared),
+        placed=any(finding.layer for finding in view.findings),
         facts=case_facts(view.case),
         computes="\n".join(map(line, view.case.text().split("\n"))),
         numbers="\n".join(rows),
