@@ -57,7 +57,7 @@ def along_last(x: Node, like: Node) -> Node:
 def hard_tanh(z: Node) -> Node:
     """Z clamped to [−1, 1]. At each end the slope is 1, 0 or between."""
     one = ones(z.shape)
-    return minimum(maximum(z, scale(one, Fraction(-1)), "hard_tanh at -1"), one, "hard_tanh at 1")
+    return minimum(maximum(z, scale(one, Fraction(-1)), "hard_tanh"), one, "hard_tanh")
 
 
 def elu(z: Node, alpha: Fraction) -> Node:

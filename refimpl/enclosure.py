@@ -18,7 +18,7 @@ from gradproof.errors import ArgumentError, GradproofError
 from gradproof.layers import Shape
 from refimpl.arithmetic import Values, run_all
 from refimpl.balls import BallArithmetic, exact_balls, precision
-from refimpl.kinks import Kind, Met, TooManyTermsError, corner_ends, expanded, places, rerun
+from refimpl.kinks import Kind, Met, Polynomial, TooManyTermsError, chosen, corner_ends, expanded, places
 from refimpl.language import Node, ordered
 from refimpl.program import Program, leaf_values, program_of
 
@@ -66,6 +66,8 @@ class ProgramEnclosure:
     """Every node of the computation, operands first."""
     values: Mapping[int, Values]
     """The balls of every node, by its identity."""
+    polynomials: Mapping[int, Polynomial]
+    """Results that depend on choices at kinks, by identity, written in these as far as they can be."""
     ends: Mapping[int, tuple[Values, Values]]
     """For results, by identity: the least and the greatest admissible value of each entry, where corners tell them."""
 
@@ -154,10 +156,14 @@ class ProgramEnclosure:
 
         choose: the choice c in [0, 1] for a kind: at a hinge the slope below + c · (above − below), so that 0 takes
         ReLU's slope at 0 to be 0; at a tie 0 gives everything to the first, ½ to each the same, 1 to the last.
+
+        Of results that cannot be written in the choices (``outer_hull``) it is all that is admissible.
         """
-        chosen = [(place, place.slopes(choose(place.kind))) for place in self.places]
+        values = dict(self.values)
         with precision(self.working_bits):
-            values = rerun(self.order, self.values, chosen, self.given.leaves())
+            for node in self.computation.results.values():
+                if id(node) in self.polynomials:
+                    values[id(node)] = chosen(self.polynomials[id(node)], self.places, choose)
         results = self.computation.results.values()
         return replace(self, values=values, ends={id(node): (values[id(node)],) * 2 for node in results})
 
@@ -278,30 +284,47 @@ def enclosed_program(given: Given, bits: int, working: int) -> ProgramEnclosure:
         working *= 2
     with precision(working):
         met = places(order, values)
-        ends = _ends(given, results, order, values, met, leaves)
-    return ProgramEnclosure(given, bits, met, working, order, values, ends)
+        polynomials = _polynomials(given, results, order, values, met, leaves)
+        ends = _ends(results, values, met, polynomials)
+    return ProgramEnclosure(given, bits, met, working, order, values, polynomials or {}, ends)
 
 
-def _ends(
+def _polynomials(
     given: Given,
     results: tuple[Node, ...],
     order: tuple[Node, ...],
     values: Mapping[int, Values],
     met: tuple[Met, ...],
     leaves: Mapping[str, Values],
+) -> Mapping[int, Polynomial] | None:
+    """The results that depend on choices at kinks, written in these; None where that is not possible."""
+    if not met:
+        return {}
+    if not given.affine:
+        return None
+    try:
+        found = expanded(order, values, met, leaves)
+    except TooManyTermsError:
+        return None
+    return {id(node): found[id(node)] for node in results if id(node) in found}
+
+
+def _ends(
+    results: tuple[Node, ...],
+    values: Mapping[int, Values],
+    met: tuple[Met, ...],
+    polynomials: Mapping[int, Polynomial] | None,
 ) -> dict[int, tuple[Values, Values]]:
     """The least and the greatest admissible values of results, as far as corners tell them."""
-    alone = {id(node): (values[id(node)],) * 2 for node in results}
-    if not met:
-        return alone
-    if not given.affine:
+    if polynomials is None:
         return {}
-    try:
-        polynomials = expanded(order, values, met, leaves)
-    except TooManyTermsError:
-        return {}
-    found = {name: corner_ends(polynomials[name], met) if name in polynomials else ends for name, ends in alone.items()}
-    return {name: ends for name, ends in found.items() if ends is not None}
+    found: dict[int, tuple[Values, Values]] = {}
+    for node in results:
+        alone = (values[id(node)], values[id(node)])
+        ends = corner_ends(polynomials[id(node)], met) if id(node) in polynomials else alone
+        if ends is not None:
+            found[id(node)] = ends
+    return found
 
 
 def _leaves(case: Case) -> dict[str, Values]:

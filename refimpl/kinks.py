@@ -64,7 +64,11 @@ from refimpl.language import (
 ENUMERATED = 10
 """Up to 2**n corners a group of places that meet are looked at."""
 MOST_TERMS = 512
-"""Up to so many products of weights in any tensor are followed."""
+"""Up to so many products of weights in any tensor are followed,"""
+MOST_ENTRIES = 2**19
+"""as long as these times its entries are no more than that, some tenths of a second,"""
+MOST_PAIRS = 2**14
+"""and those of two tensors that are multiplied have no more pairs."""
 
 LINEAR = (Add, Scale, Total, Spread, Reshape, Take, Place, Join, Detour)
 
@@ -97,16 +101,15 @@ class Met:
     entries: tuple[int, ...]
     options: tuple[tuple[Fraction, ...], ...]
 
-    def slopes(self, choice: Fraction) -> tuple[Fraction, ...]:
-        """The entries' slopes for a choice c from 0 to 1.
+    def weights(self, choice: Fraction) -> tuple[Fraction, ...]:
+        """The options' weights for a choice c from 0 to 1.
 
-        At a hinge below + c · (above − below). At a tie 0 gives everything to the first, ½ the same to each and 1
-        everything to the last; a choice between two of these gives what lies between.
+        At a hinge 1 − c and c, which gives the slope below + c · (above − below). At a tie 0 gives everything to the
+        first, ½ the same to each and 1 everything to the last; a choice between two of these what lies between.
         """
-        first, last = self.options[0], self.options[-1]
-        even = tuple(sum(slopes, Fraction(0)) / len(self.options) for slopes in zip(*self.options, strict=True))
-        start, end, way = (first, even, 2 * choice) if 2 * choice <= 1 else (even, last, 2 * choice - 1)
-        return tuple(a + way * (b - a) for a, b in zip(start, end, strict=True))
+        count = len(self.options)
+        near, way = (0, 2 * choice) if 2 * choice <= 1 else (count - 1, 2 - 2 * choice)
+        return tuple(way / count + (1 - way) * (option == near) for option in range(count))
 
 
 def places(order: Sequence[Node], values: Mapping[int, Values]) -> tuple[Met, ...]:
@@ -133,28 +136,6 @@ def _places(node: Node, values: Mapping[int, Values]) -> Iterator[Met]:
             return
 
 
-def rerun(
-    order: Sequence[Node],
-    values: Mapping[int, Values],
-    chosen: Sequence[tuple[Met, tuple[Fraction, ...]]],
-    leaves: Mapping[str, Values],
-) -> dict[int, Values]:
-    """A program's values with the slopes at each kink chosen: what depends on one is computed again."""
-    arithmetic = BallArithmetic()
-    found = dict(values)
-    changed = {place.node: values[id(place.node)].copy() for place, _ in chosen}
-    for place, slopes in chosen:
-        _put(changed[place.node], place, slopes)
-    found |= {id(node): array for node, array in changed.items()}
-    again = {id(node) for node in changed}
-    for node in order:
-        if id(node) not in again and any(id(operand) in again for operand in node.operands):
-            operands = tuple(found[id(operand)] for operand in node.operands)
-            found[id(node)] = evaluate(node, arithmetic, operands, leaves)
-            again.add(id(node))
-    return found
-
-
 def _put(array: Values, place: Met, slopes: Sequence[Fraction]) -> None:
     numbers = BallArithmetic()
     for entry, slope in zip(place.entries, slopes, strict=True):
@@ -177,7 +158,19 @@ NOTHING: Product = frozenset()
 
 
 class TooManyTermsError(Exception):
-    """A tensor has more than MOST_TERMS products."""
+    """A tensor has more products of weights than are followed."""
+
+
+def chosen(polynomial: Polynomial, met: Sequence[Met], choose: Callable[[Kind], Fraction]) -> Values:
+    """A tensor with a choice made at each kink: the same at every kink of a kind."""
+    numbers = BallArithmetic()
+    value = polynomial[NOTHING]
+    for weights, array in polynomial.items():
+        if weights:
+            factors = [met[place].weights(choose(met[place].kind))[option] for place, option in weights]
+            factor = prod(factors, start=Fraction(1))
+            value = value + (array if factor == 1 else numbers.scale(array, factor)) if factor else value
+    return np.asarray(value, dtype=object)  # of no axes, NumPy gives the number alone
 
 
 def expanded(
@@ -185,7 +178,8 @@ def expanded(
 ) -> dict[int, Polynomial]:
     """Every tensor that depends on a choice, by its node's identity, as a polynomial in the weights of the options.
 
-    Raises TooManyTermsError beyond MOST_TERMS products, and TypeError where the program is not affine in each choice.
+    Raises TooManyTermsError where there are more products than are followed, and TypeError where the program is not
+    affine in each choice.
     """
     numbers: dict[int, list[int]] = {}
     for number, place in enumerate(met):
@@ -193,13 +187,19 @@ def expanded(
     found: dict[int, Polynomial] = {}
     for node in order:
         if id(node) in numbers:
-            found[id(node)] = _chosen(values[id(node)], [(n, met[n]) for n in numbers[id(node)]])
+            here = [(number, met[number]) for number in numbers[id(node)]]
+            _refuse_too_many(1 + sum(len(place.options) - 1 for _, place in here), node)
+            found[id(node)] = _chosen(values[id(node)], here)
         elif any(id(operand) in found for operand in node.operands):
             operands = [found.get(id(operand), {NOTHING: values[id(operand)]}) for operand in node.operands]
             found[id(node)] = _combined(node, operands, leaves)
-            if len(found[id(node)]) > MOST_TERMS:
-                raise TooManyTermsError
+            _refuse_too_many(len(found[id(node)]), node)
     return found
+
+
+def _refuse_too_many(terms: int, node: Node) -> None:
+    if terms > MOST_TERMS or terms * prod(node.shape) > MOST_ENTRIES:
+        raise TooManyTermsError
 
 
 def _chosen(array: Values, here: Sequence[tuple[int, Met]]) -> Polynomial:
@@ -223,15 +223,20 @@ def _combined(node: Node, operands: Sequence[Polynomial], leaves: Mapping[str, V
     terms: dict[Product, Values] = {}
     match node.primitive:
         case Multiply() | MatMul():
-            for (one, a), (other, b) in product(operands[0].items(), operands[1].items()):
+            left, right = (_with_places(operand) for operand in operands)
+            if len(left) * len(right) > MOST_PAIRS:
+                raise TooManyTermsError
+            for (one, a, in_a), (other, b, in_b) in product(left, right):
                 if {weight.place for weight in one} & {weight.place for weight in other}:
                     raise TypeError("a choice at a kink meets itself in a product")
-                if isinstance(node.primitive, MatMul) and (one or other):
-                    part = _sparse_matmul(a, b, node.primitive)
-                else:
+                if not (one or other):
                     part = evaluate(node, arithmetic, (a, b), leaves)
-                if (one or other) and _vanishes(part):
-                    continue
+                else:
+                    sparse = _sparse_matmul if isinstance(node.primitive, MatMul) else _sparse_multiply
+                    found = sparse(node, a, b, in_a, in_b)
+                    if found is None:
+                        continue
+                    part = found
                 both = one | other
                 terms[both] = terms[both] + part if both in terms else part
         case primitive if isinstance(primitive, LINEAR):
@@ -251,17 +256,37 @@ def _combined(node: Node, operands: Sequence[Polynomial], leaves: Mapping[str, V
     return terms
 
 
-def _sparse_matmul(a: Values, b: Values, primitive: MatMul) -> Values:
-    """A product of matrices of which whole rows and columns are 0: most of what depends on one kink is."""
-    left = a.T if primitive.transpose_a else a
-    right = b.T if primitive.transpose_b else b
-    in_left, in_right = _nonzero(left), _nonzero(right)
+def _with_places(polynomial: Polynomial) -> list[tuple[Product, Values, npt.NDArray[np.bool_]]]:
+    """Each product of weights with its array, and where that is not 0."""
+    return [(weights, array, _nonzero(array)) for weights, array in polynomial.items()]
+
+
+def _sparse_multiply(
+    node: Node, a: Values, b: Values, in_a: npt.NDArray[np.bool_], in_b: npt.NDArray[np.bool_]
+) -> Values | None:
+    """A product entry by entry, most of which is 0; None where all of it is."""
+    both = in_a & in_b
+    if not both.any():
+        return None
+    result = BallArithmetic().full(a.shape, 0)
+    result[both] = a[both] * b[both]
+    return result
+
+
+def _sparse_matmul(
+    node: Node, a: Values, b: Values, in_a: npt.NDArray[np.bool_], in_b: npt.NDArray[np.bool_]
+) -> Values | None:
+    """A product of matrices of which whole rows and columns are 0; None where all of it is."""
+    assert isinstance(node.primitive, MatMul)
+    left, in_left = (a.T, in_a.T) if node.primitive.transpose_a else (a, in_a)
+    right, in_right = (b.T, in_b.T) if node.primitive.transpose_b else (b, in_b)
     rows, columns = np.flatnonzero(in_left.any(axis=1)), np.flatnonzero(in_right.any(axis=0))
     inner = np.flatnonzero(in_left.any(axis=0) & in_right.any(axis=1))
+    if not (rows.size and columns.size and inner.size):
+        return None
     arithmetic = BallArithmetic()
     result = arithmetic.full((left.shape[0], right.shape[1]), 0)
-    if rows.size and columns.size and inner.size:
-        result[np.ix_(rows, columns)] = arithmetic.matmul(left[np.ix_(rows, inner)], right[np.ix_(inner, columns)])
+    result[np.ix_(rows, columns)] = arithmetic.matmul(left[np.ix_(rows, inner)], right[np.ix_(inner, columns)])
     return result
 
 

@@ -85,8 +85,7 @@ _HINGES: Mapping[str, tuple[str, str]] = {
     "relu": ("0", "ReLU's derivative"),
     "leaky_relu": ("0", "the derivative of leaky ReLU"),
     "elu": ("0", "ELU's derivative"),
-    "hard_tanh at -1": ("−1", "hard tanh's derivative"),
-    "hard_tanh at 1": ("1", "hard tanh's derivative"),
+    "hard_tanh": ("its ends", "hard tanh's derivative"),
     "l1": ("0", "the derivative of |θ| (the L1 penalty)"),
 }
 """A hinge's name → where it bends, and what has that slope."""

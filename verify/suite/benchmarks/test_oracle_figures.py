@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -40,10 +41,12 @@ def test_dots_are_counted_and_one_beyond_its_allowance_is_found(monkeypatch: pyt
     assert dots.dots(lambda text: None).value == 2 * len(dots.MANNERS)
 
 
-@pytest.mark.parametrize(("slope", "verdicts"), [(0.5, {Verdict.CORRECT}), (2.0, {Verdict.CORRECT, Verdict.WRONG})])
-def test_a_slope_between_the_one_sided_ones_passes_and_another_does_not(slope: float, verdicts: set[Verdict]) -> None:
-    found = {judge(case, kinks.plain(slope, case)).verdict for case in kinks.kinked_cases(30)}
-    assert found == verdicts
+@pytest.mark.parametrize("name", [*kinks.CONVENTIONS, *kinks.FAULTS])
+def test_a_slope_between_the_one_sided_ones_passes_and_another_does_not(name: str) -> None:
+    convention = {**kinks.CONVENTIONS, **kinks.FAULTS}[name]
+    found = Counter(judge(case, kinks.plain(convention, case)).verdict for case in kinks.kinked_cases(12))
+    assert set(found) <= {Verdict.CORRECT, Verdict.WRONG}
+    assert bool(found[Verdict.WRONG]) == (name in kinks.FAULTS)
 
 
 def test_the_smallest_error_that_does_not_pass_is_found_by_bisection() -> None:

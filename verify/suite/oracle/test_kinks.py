@@ -17,10 +17,10 @@ from gradproof.layers import Activation, Branches, Dense, Layer, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from refimpl import kinks
-from refimpl.arithmetic import Values
-from refimpl.balls import exact_balls, precision
+from refimpl.arithmetic import Values, evaluate
+from refimpl.balls import BallArithmetic, exact_balls, precision
 from refimpl.enclosure import Enclosure, Given, enclosed_program, enclosure
-from refimpl.kinks import ENUMERATED, Kind, rerun
+from refimpl.kinks import ENUMERATED, Kind
 from refimpl.language import Node, apply, gradients, largest, leaf, total
 from refimpl.program import Program
 
@@ -82,9 +82,10 @@ def test_beyond_the_limit_the_hull_is_an_outer_one_and_says_so() -> None:
     assert ends(few, "inputs") == (0, (ENUMERATED // 2) ** 2)
 
 
-def test_too_many_products_give_an_outer_hull_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "value"), [("MOST_TERMS", 9), ("MOST_ENTRIES", 20), ("MOST_PAIRS", 12)])
+def test_too_many_products_give_an_outer_hull_too(limit: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not enclosure(towers(3)).outer_hull
-    monkeypatch.setattr(kinks, "MOST_TERMS", 9)
+    monkeypatch.setattr(kinks, limit, value)
     enclosed = enclosure(towers(3))
     assert enclosed.outer_hull
     assert bool(enclosed.kinks("inputs").all())
@@ -118,8 +119,18 @@ def corners(enclosed: Any) -> Iterator[dict[int, Values]]:
     with precision(enclosed.working_bits):
         leaves = enclosed.given.leaves()
         for options in product(*(place.options for place in enclosed.places)):
-            chosen = list(zip(enclosed.places, options, strict=True))
-            yield rerun(enclosed.order, enclosed.values, chosen, leaves)
+            values = dict(enclosed.values)
+            for place, option in zip(enclosed.places, options, strict=True):
+                if values[id(place.node)] is enclosed.values[id(place.node)]:
+                    values[id(place.node)] = enclosed.values[id(place.node)].copy()
+                for entry, slope in zip(place.entries, option, strict=True):
+                    values[id(place.node)].reshape(-1)[entry] = BallArithmetic().number(slope)
+            fixed = {id(place.node) for place in enclosed.places}
+            for node in enclosed.order:
+                if id(node) not in fixed:
+                    operands = tuple(values[id(operand)] for operand in node.operands)
+                    values[id(node)] = evaluate(node, BallArithmetic(), operands, leaves)
+            yield values
 
 
 def demand_the_corners(enclosed: Any) -> None:
