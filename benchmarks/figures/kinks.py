@@ -205,8 +205,8 @@ def conventions(progress: Progress) -> Figure:
         at_most=0,
         provided=all(verdicts[name][Verdict.WRONG] for name in faulty) and all(told(met[name]) for name in right),
         note=(
-            f"of {CASES * len(right):,}, at {kinks:,} kinks of {CASES:,} cases, each with a zero, a tie and a clamp's end;"
-            f" {'; '.join(said)}; faults, {', '.join(caught)} cases"
+            f"of {CASES * len(right):,}, at {kinks:,} kinks of {CASES:,} cases, each with a zero, a tie and a clamp's "
+            f"end; {'; '.join(said)}; faults, {', '.join(caught)} cases"
         ),
     )
 

@@ -64,6 +64,7 @@ class Prediction:
     def _take(self, answer: dict[str, Array]) -> None:
         numbers = {name: np.asarray(array, dtype=np.float64) for name, array in answer.items()}
         self.answer = {name: array for name, array in numbers.items() if not name.startswith(RADIUS)}
+        self._fit: dict[tuple[str, int], bool] = {}
         self._radii = {name: numbers.get(f"{RADIUS}{name}", np.zeros(array.shape)) for name, array in numbers.items()}
 
     def reproduces(self, candidates: Sequence[Candidate]) -> bool:
@@ -95,6 +96,12 @@ class Prediction:
         return self._values[id(node)].reshape(-1)
 
     def _fits(self, name: str, node: Node) -> bool:
+        """Whether a node may be what came; the forward pass's are asked about again and again."""
+        if (name, id(node)) not in self._fit:
+            self._fit[name, id(node)] = self._near(name, node)
+        return self._fit[name, id(node)]
+
+    def _near(self, name: str, node: Node) -> bool:
         self._enclose(node)
         new = _new(node, self._bounded)
         self._bound.extend(new)
@@ -115,7 +122,7 @@ class Prediction:
 
     def _enclosed(self, results: dict[str, Node]) -> ProgramEnclosure:
         given = Given(Program(self.forward.leaves, results), lambda: self._leaves, affine=False)
-        return ProgramEnclosure(given, BITS, (), BITS, (), self._values, {})
+        return ProgramEnclosure(given, BITS, (), BITS, (), self._values, {}, {})
 
 
 def _new(node: Node, known: Container[int]) -> list[Node]:
