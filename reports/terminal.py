@@ -226,8 +226,10 @@ class _Screen:
     def findings(self, findings: Sequence[FindingView]) -> None:
         """Got over exact, so that their digits can be compared, a caret under each that differs."""
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="bold")
-        layer = "layer\n" if any(finding.layer for finding in findings) else ""
-        table.add_column(self._text(f"quantity\n{layer}how much"), overflow="fold")
+        placed = any(finding.layer for finding in findings)
+        table.add_column(
+            self._text("quantity\nlayer\nhow much" if placed else "quantity\nhow much\n "), overflow="fold"
+        )
         table.add_column(self._text("got\nexact\n^ differs"), no_wrap=True)
         table.add_column(self._text("|error|\nallowed\n "), no_wrap=True)
         for number, finding in enumerate(findings):

@@ -22,6 +22,7 @@ from gradproof.cases import AnyCase
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.graph import Graph
 from gradproof.record import Failure
+from gradproof.run import Run
 from gradproof.verdict import Finding
 
 PLACE: Final = "# gradproof:case\n"
@@ -74,12 +75,13 @@ def _read(case: AnyCase) -> dict[str, Any]:
     if not isinstance(case, Graph):
         arrays = list(getattr(case, "parameters", ()))
         value = LOSS if getattr(case, "targets", None) is not None else OUTPUTS
-        return {"NAMES": (value, INPUTS, *arrays), "PROGRAM": None, "LEAF": None, "READ": {}}
+        names = (value, INPUTS, *arrays)
+        return {"NAMES": names, "STEPS": isinstance(case, Run), "PROGRAM": None, "LEAF": None, "READ": {}}
     last = len(case.steps) - 1
     spelled = [(case.value_name(place), place) for place in case.results]
     spelled += [(case.gradient_name(place), place) for place in range(len(case.leaves))]
     read = {case.quantity(name, last): tuple(name.split(".", 1)) for name, _ in spelled}
-    return {"NAMES": (), "PROGRAM": case.text(), "LEAF": case.dialect.leaf, "READ": read}
+    return {"NAMES": (), "STEPS": False, "PROGRAM": case.text(), "LEAF": case.dialect.leaf, "READ": read}
 
 
 def _arguments(case: AnyCase, kept: _Kept) -> str:

@@ -14,7 +14,9 @@ from click.testing import CliRunner
 from gradproof.cli import main
 from gradproof.expressions import Node, Operation
 from gradproof.graph import Graph
+from gradproof.optimiser import Optimiser
 from gradproof.record import CaseRecord, Failure, decode, encode
+from gradproof.run import Run
 from gradproof.verdict import Finding, Verdict
 from verify import campaign
 from verify.keeping import CASES
@@ -40,7 +42,7 @@ def numpy_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def alone(numpy_alone: Path, script: Path, cwd: Path) -> Any:
     """Runs a script where gradproof cannot be imported."""
-    environment = {"PYTHONPATH": str(numpy_alone), "PYTHONIOENCODING": "utf-8"}
+    environment = {"PYTHONPATH": str(numpy_alone), "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-S", str(script)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
@@ -219,4 +221,40 @@ def test_a_graph_runs_as_a_program_of_the_engine(numpy_alone: Path, tmp_path: Pa
     assert "b.grad = 1.0" in result.stdout
     assert "error   1, more than the 0" in result.stdout
     (tmp_path / "engine.py").write_text(ENGINE.replace("+= 1.0", "+= one.data"))
+    assert alone(numpy_alone, tmp_path / "script.py", tmp_path).returncode == 0
+
+
+OPTIMISER = """
+import numpy as np
+import gradproof
+
+
+@gradproof.steps("momentum")
+def adapter(run):
+    w = {name: array.copy() for name, array in run.parameters.items()}
+    v = {name: np.zeros_like(array) for name, array in w.items()}
+    for gradients in run.gradients:
+        for name in w:
+            v[name] = run.optimiser.momentum * v[name] + gradients[name]
+            w[name] -= run.optimiser.rate * RATE * v[name]
+        yield w, {"velocity": v}
+"""
+
+
+def test_the_steps_of_an_optimiser_are_taken_again(numpy_alone: Path, tmp_path: Path) -> None:
+    run = Run(Optimiser("momentum", rate=0.5, momentum=0.5), {"w": [1.0]}, ({"w": [1.0]}, {"w": [1.0]}))
+    findings = tuple(
+        Finding(Verdict.WRONG, quantity, f"{quantity} is wrong", index=(0,), got="0", exact=exact, allowed="1e-15")
+        for quantity, exact in {"w after step 1": "0.5", "w after step 2": "[-0.25, -0.2]"}.items()
+    )
+    failure = Failure(Verdict.WRONG, "at step 1, w is wrong", None, run.id, findings, "", 1)  # type: ignore[arg-type]
+    made = standalone("opt.py:adapter", run, failure, "0.1.0")
+    assert made is not None
+    (tmp_path / "script.py").write_text(made.script)
+    (tmp_path / "script.npz").write_bytes(made.arrays)
+    (tmp_path / "opt.py").write_text(OPTIMISER.replace("RATE", "2.0"))
+    result = alone(numpy_alone, tmp_path / "script.py", tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert "got     0.0\n  exact   0.5\n  error   0.5, more than" in result.stdout
+    (tmp_path / "opt.py").write_text(OPTIMISER.replace("RATE", "1.0"))
     assert alone(numpy_alone, tmp_path / "script.py", tmp_path).returncode == 0
