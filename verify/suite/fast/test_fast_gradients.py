@@ -14,7 +14,7 @@ from fastimpl.program import bind
 from fastimpl.table import GEMM
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network, dense_chain
 from gradproof.verdict import Verdict
@@ -90,6 +90,10 @@ ODD_NETWORKS = {
     "activations over two axes": Network((2, 3), (TANH, SOFTMAX, RELU)),
     "softmax under tanh": Network((3,), (Dense(3), SOFTMAX, TANH), Loss("squared_error", "sum")),
     "softmax read twice": Network((3,), (Dense(3), SOFTMAX, Residual((Dense(3), SIGMOID)))),
+    "maxout over two axes, read twice": Network(
+        (2, 4), (Branches(((Maxout(2),), (Maxout(2), TANH)), "concat"), Maxout(4))
+    ),
+    "maxout of one piece and of all": Network((3,), (Dense(4), Maxout(1), Maxout(4)), Loss("squared_error", "sum")),
     "nothing but an activation": Network((3,), (SIGMOID,), Loss("binary_cross_entropy", "sum", "soft")),
     "identity alone": Network((3,), (IDENTITY,), Loss("half_squared_error", "batch_mean")),
     "residual of itself": Network((3,), (Residual((IDENTITY,)), TANH)),
@@ -169,9 +173,17 @@ def test_a_saturated_probability_loses_neither_loss_nor_gradient(dtype: Dtype) -
 
 
 def test_kinks_follow_one_convention() -> None:
-    for name, parameter, slope in (("relu", None, 0.0), ("leaky_relu", 0.25, 0.25)):
-        case = Case(Network((1,), (Activation(name, parameter),)), {}, [[0.0]], upstream=[[1.0]])
-        assert np.asarray(fastimpl.gradients(case).inputs).item() == slope
+    for name, parameter, at, slope in (
+        ("relu", None, 0.0, 0.0),
+        ("leaky_relu", 0.25, 0.0, 0.25),
+        ("elu", 0.25, 0.0, 0.25),
+        ("hard_tanh", None, -1.0, 0.0),
+        ("hard_tanh", None, 1.0, 0.0),
+    ):
+        case = Case(Network((1,), (Activation(name, parameter),)), {}, [[at]], upstream=[[1.0]])
+        assert np.asarray(fastimpl.gradients(case).inputs).item() == slope, name
+    case = Case(Network((6,), (Maxout(3),)), {}, [[1.0, 2.0, 2.0, 3.0, 3.0, 3.0]], upstream=[[5.0, 7.0]])
+    assert np.asarray(fastimpl.gradients(case).inputs).tolist() == [[0.0, 5.0, 0.0, 7.0, 0.0, 0.0]]
     network = Network((1,), (Dense(1, False),), Loss("half_squared_error", "sum"), Penalty("l1", 1.0, False, False))
     case = Case(network, {"0.weight": [[0.0]]}, [[0.0]], targets=[[0.0]])
     assert np.asarray(fastimpl.gradients(case).parameters["0.weight"]).item() == 0.0

@@ -10,10 +10,15 @@ import pytest
 
 import gradproof
 from gradproof.case import Case
+from gradproof.layers import Dense, Maxout
+from gradproof.loss import Loss
+from gradproof.network import Network
 from gradproof.verdict import Verdict
 from refimpl.kinks import Kind
 from verify.campaign import check
 from verify.conventions import told
+from verify.judge import judge
+from verify.suite.properties.plain_backward import answer
 
 RELU, ABSOLUTE = Kind("relu", Fraction(0), Fraction(1)), Kind("l1", Fraction(-1), Fraction(1))
 
@@ -75,6 +80,32 @@ def test_a_value_that_no_slope_gives_is_wrong() -> None:
     assert record.counts["wrong"] < record.cases  # away from kinks it is right
 
 
+def maxout_network() -> Any:
+    @gradproof.target(losses="half_squared_error/sum", hidden="hard_tanh", output="identity", depth=(2, 3), maxout=True)
+    def network(case: Case) -> Any:
+        return answer(case)
+
+    return network
+
+
+def test_who_gets_the_gradient_where_several_tie_is_told() -> None:
+    record = check(maxout_network(), profile="smoke")
+    assert record.verdict is Verdict.CORRECT
+    assert (
+        "Where several tie for the greatest piece of a maxout unit, in the target the first takes the whole gradient."
+    ) in record.notes
+    assert "At its ends the target takes hard tanh's derivative to be 0." in record.notes
+
+
+def test_a_gradient_that_each_tied_piece_gets_is_wrong() -> None:
+    pieces = (Dense(2), Maxout(2))
+    network = Network((1,), pieces, Loss("half_squared_error", "sum"))
+    for bias, verdict in (([0.0, 0.0], Verdict.WRONG), ([0.0, 0.5], Verdict.CORRECT)):
+        case = Case(network, {"0.weight": [[1.0, 1.0]], "0.bias": bias}, [[1.0]], targets=[[0.0]])
+        assert judge(case, answer(case, "all that tie")).verdict is verdict
+        assert judge(case, answer(case)).verdict is Verdict.CORRECT
+
+
 def test_only_what_tells_something_is_told() -> None:
     every = frozenset({Fraction(0), Fraction(1, 2), Fraction(1)})
     assert told([{RELU: every}]) == ()
@@ -83,6 +114,15 @@ def test_only_what_tells_something_is_told() -> None:
     )
     assert told([{ABSOLUTE: frozenset({Fraction(0), Fraction(1, 2)})}]) == (
         "At 0 the target takes the derivative of |θ| (the L1 penalty) to be -1 or 0.",
+    )
+    tie = Kind("tie:maxout", Fraction(0), Fraction(1))
+    assert told([{tie: frozenset({Fraction(0), Fraction(1, 2)})}]) == (
+        "Where several tie for the greatest piece of a maxout unit, in the target the first takes the whole gradient"
+        " or each takes the same share of the gradient.",
+    )
+    assert told([{tie: frozenset()}]) == (
+        "Where several tie for the greatest piece of a maxout unit,"
+        " the target does not always pass the gradient on in the same way.",
     )
     leaky = Kind("leaky_relu", Fraction(1, 4), Fraction(1))
     assert told([{leaky: frozenset({Fraction(0)})}]) == (

@@ -24,7 +24,7 @@ from gradproof import (
     Residual,
     dense_chain,
 )
-from gradproof.layers import walk
+from gradproof.layers import Maxout, walk
 from gradproof.network import is_bias
 from verify.strategies import networks
 
@@ -146,6 +146,10 @@ def test_dense_chain() -> None:
         (lambda: net(Activation("leaky_relu")), "layer 0: expected a finite slope for leaky_relu, got None"),
         (lambda: net(Activation("leaky_relu", float("nan"))), "layer 0: expected a finite slope"),
         (lambda: net(Activation("leaky_relu", "0.1")), "parameter: expected a real number, got '0.1'"),
+        (lambda: net(Activation("elu")), "layer 0: expected a finite alpha for elu, got None"),
+        (lambda: net(Maxout(0)), "layer 0: expected maxout over at least 1 piece, got 0 pieces"),
+        (lambda: net(Maxout(3)), "layer 0: expected a multiple of 3 features for maxout over 3 pieces, got 2"),
+        (lambda: net(Maxout(2.0)), "maxout.pieces: expected a whole number, got 2.0"),
         (lambda: net(Residual(())), "0.body: expected at least one layer, got none"),
         (lambda: net(Residual((Dense(3),))), r"layer 0: expected a residual body that keeps the shape \(2,\)"),
         (lambda: net(Residual(Dense(2))), "residual.body: expected a sequence of layers"),
