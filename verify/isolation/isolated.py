@@ -142,6 +142,11 @@ class Apart:
         misfit = asking.misfit(case, quantities)
         return self._broken(f"its answer {misfit}") if misfit else Answer(quantities, printed)
 
+    def renew(self) -> None:
+        """Ends the process that the target is in: the next case is asked of a new one, which remembers nothing."""
+        if self._process is not None:
+            self._process.close()
+
     def close(self) -> None:
         """Ends the processes."""
         if self._process is not None:

@@ -21,7 +21,6 @@ from gradproof.gradients import TARGET
 from gradproof.verdict import Finding, Verdict
 from verify.calling import Answer, Asking, NoAnswer, call
 from verify.isolation.isolated import Apart
-from verify.isolation.process import Limits
 from verify.isolation.worker import seed_generators
 from verify.loading import Implementation
 from verify.subjects.base import Subject
@@ -122,7 +121,7 @@ class Impurity:
 def impurity(subject: Subject[Any, Any], recorder: Recorder, fresh: Apart | None, oracle: Any) -> Impurity | None:
     """What changes in a target's answers when it is asked again, after a survey; None where nothing does.
 
-    fresh: the target in a process that has not been asked anything; None where there is none to be had.
+    fresh: the target in processes with the first of HASH_SEEDS; None where there is none to be had.
     """
     recorder.surveying = False
     found = changes(subject, recorder, fresh)
@@ -157,7 +156,7 @@ def _finding(verdict: Verdict, by: str) -> Finding:
 def changes(asking: Asking[Any], recorder: Recorder, fresh: Apart | None) -> list[Change]:
     """The kept cases that are answered differently when they are asked again.
 
-    fresh: the target in a process that has not been asked anything; None where there is none to be had.
+    fresh: the target in processes with the first of HASH_SEEDS; None where there is none to be had.
     """
     differing: dict[str, Change] = {}
     for case, first in recorder.kept.values():
@@ -176,9 +175,8 @@ def explained(asking: Asking[Any], recorder: Recorder, change: Change, fresh: Ap
     """What a changing answer depends on, in words, by trials."""
     if fresh is None:
         return _explained_here(asking, recorder.implementation, change.case)
-    trial = _Trial(asking, fresh.text, fresh.limits)
     before = [case for case, _ in recorder.kept.values() if case != change.case]
-    return trial.verdict(change.case, before)
+    return _Trial(asking, fresh).verdict(change.case, before)
 
 
 @dataclass(frozen=True)
@@ -186,25 +184,30 @@ class _Trial:
     """Fresh processes that are alike but for one thing: the thing whose change changes the answer is what it is."""
 
     asking: Asking[Any]
-    text: str
-    limits: Limits
+    apart: Apart
+    """Whose processes have addresses and hashes in common, each as new as the one before."""
 
-    def answers(self, *asked: tuple[Any, int], hash_seed: int = HASH_SEEDS[0], garbage: int = 0) -> list[Outcome]:
+    def answers(self, *asked: tuple[Any, int]) -> list[Outcome]:
         """What a new process answers to cases, one after the other, each with its seed for the global generators."""
-        with Apart(self.text, self.limits, hash_seed=hash_seed, garbage=garbage) as process:
-            return [process.call(self.asking, case, seed) for case, seed in asked]
+        self.apart.renew()
+        return [self.apart.call(self.asking, case, seed) for case, seed in asked]
+
+    def elsewhere(self, hash_seed: int, *asked: tuple[Any, int]) -> list[Outcome]:
+        """The same, with other addresses."""
+        with Apart(self.apart.text, self.apart.limits, hash_seed=hash_seed) as other:
+            return _Trial(self.asking, other).answers(*asked)
 
     def verdict(self, case: Any, before: Sequence[Any]) -> str:
         one, other = RANDOM_SEEDS
         first, again, reseeded = self.answers((case, one), (case, one), (case, other))
         if same(first, again) and not same(again, reseeded):
             return GLOBAL_RANDOM
-        twin, twin_again = self.answers((case, one), (case, one), garbage=GARBAGE)
+        twin, twin_again = self.elsewhere(HASH_SEEDS[0], (case, one), (case, one))
         if not same(first, again):
             return CALLS_BEFORE if same(first, twin) and same(again, twin_again) else RANDOM
         if not same(first, twin):
             return ADDRESSES
-        if not same(first, self.answers((case, one), hash_seed=HASH_SEEDS[1])[0]):
+        if not same(first, self.elsewhere(HASH_SEEDS[1], (case, one))[0]):
             return HASHES
         if not same(first, self.answers(*((c, one) for c in before), (case, one))[-1]):
             return CASES_BEFORE

@@ -42,7 +42,7 @@ def case_of(batch: int, *tags: str) -> Case:
     network = Network((2,), (Dense(2), Activation("identity")), Loss("half_squared_error", "sum"))
     parameters = {name: np.full(shape, 0.5) for name, shape in network.parameter_shapes.items()}
     inputs = np.arange(2.0 * batch).reshape(batch, 2)
-    return Case(network, parameters, inputs, targets=np.ones((batch, 2)), tags=tags)
+    return Case(network, parameters, inputs, targets=np.full((batch, 2), 3.0), tags=tags)
 
 
 @pytest.fixture(scope="module", params=LIMITS)
@@ -108,7 +108,7 @@ def asked(apart: Apart, name: str) -> Answer | NoAnswer:
 
 def renew(apart: Apart) -> None:
     """A process that nothing has been done to, and that has answered once."""
-    apart.call(SUBJECT, case_of(2, "exits_at_once"))
+    apart.renew()
     assert isinstance(apart.call(SUBJECT, case_of(1)), Answer)
 
 
