@@ -113,7 +113,9 @@ def settled(record: CheckRecord, known: KnownFailures) -> tuple[CheckRecord, lis
     }
     verdicts = {family: result.verdict for family, result in families.items()}
     if any(result.known for result in families.values()):
-        left = overall(v for family, v in verdicts.items() if v is not None and families[family].known is None)
+        outside = (failure.verdict for failure in record.failures if not failure.families)
+        rest = (v for family, v in verdicts.items() if v is not None and families[family].known is None)
+        left = overall((*outside, *rest))
         record = replace(record, families=families, exit_code=EXIT_CODES[left])
     return record, known.stale({record.target: verdicts})
 

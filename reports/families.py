@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradproof.record import CheckRecord, Failure, FamilyResult
-from gradproof.verdict import Verdict
+from gradproof.verdict import Verdict, overall
 from reports.plain import failure_text
 from reports.text import line
 from reports.view import MEANINGS, counts_text
 
 Outcome = Literal["passed", "failed", "broken", "known", "not run"]
+
+ALL = "all"
 
 BROKEN = (Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.BROKE_PROTOCOL, Verdict.ORACLE_CONFLICT)
 """Verdicts without an answer to be right or wrong."""
@@ -32,13 +34,17 @@ class FamilyTest:
 
 
 def family_tests(record: CheckRecord, width: int) -> Iterator[FamilyTest]:
-    """The families of a record, each with the failures that were shown of it; the target as one where it has none.
+    """The families of a record, each with the failures that were shown of it; what belongs to none, under ``all``.
 
     Raises RecordError or ArgumentError where a case in the record is damaged.
     """
-    whole = {"all": FamilyResult(record.verdict, record.cases, record.counts)}
-    for name, result in (record.families or whole).items():
-        shown = [failure for failure in record.failures if not record.families or name in failure.families]
+    results = dict(record.families)
+    others = [failure for failure in record.failures if not failure.families]
+    if others or not results:
+        verdict = overall(failure.verdict for failure in others) if results else record.verdict
+        results[ALL] = FamilyResult(verdict, record.cases, record.counts)
+    for name, result in results.items():
+        shown = others if name == ALL else [failure for failure in record.failures if name in failure.families]
         yield FamilyTest(
             name=line(name),
             outcome=_outcome(result),

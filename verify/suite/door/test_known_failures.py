@@ -70,6 +70,12 @@ def test_brackets_in_an_id_are_brackets() -> None:
     assert not entry.matches("x[i]-float32")
 
 
+def test_what_belongs_to_no_family_is_not_known() -> None:
+    found = check(failure(families=("a",)), failure(), families={"a": FamilyResult(Verdict.WRONG, 3, {"wrong": 3})})
+    after, _ = settled(found, known(KnownFailure("*", "so")))
+    assert after.exit_code == 1
+
+
 def test_a_verdict_excuses_no_other() -> None:
     found = record(a=Verdict.WRONG)
     after, stale = settled(found, known(KnownFailure("a", "so", verdict=Verdict.INACCURATE)))

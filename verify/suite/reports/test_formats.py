@@ -62,6 +62,16 @@ def test_junit_has_a_test_for_each_family() -> None:
     assert [child.tag for child in cases["mse-mixed"]] == ["skipped"]
 
 
+def test_what_belongs_to_no_family_is_a_test_of_its_own() -> None:
+    record = families()
+    recurring = failure(summary="it recurs", verdict=Verdict.INACCURATE)
+    suite = junit(msgspec.structs.replace(record, failures=(*record.failures, recurring)))
+    (case,) = (case for case in suite.iter("testcase") if case.get("name") == "all")
+    assert [(told.tag, told.get("type")) for told in case] == [("failure", "inaccurate")]
+    (case,) = junit(RECORDS["wrong"]()).iter("testcase")
+    assert case.get("name") == "all"
+
+
 def test_gradescope_scores_each_family() -> None:
     results = json.loads(FORMATS["gradescope"](families()))
     scores = {test["name"]: (test["score"], test["max_score"], test["status"]) for test in results["tests"]}
