@@ -205,7 +205,7 @@ class _Campaign:
         drawing.survey(self.strategy(), self.seed, self.asked, self.visit)
         self.note_survey()
         impure = self.impure()
-        failures = self.explained(self.failures(shrink_seconds)) + impure
+        failures = self.by_cause(self.explained(self.failures(shrink_seconds))) + impure
         done = self.counts.total()
         verdict = overall(self.counts) if done else None
         return CheckRecord(
@@ -274,7 +274,10 @@ class _Campaign:
         worst = overall(verdict for _, verdict, _ in graver)
         alike = [(case, findings) for case, verdict, findings in graver if verdict is worst]
         case, findings = min(alike, key=lambda each: self.subject.size(each[0]))
-        failure = Failure(worst, findings[0].message, case.to_data(), case.id, findings, self.again(), len(alike))
+        message, families = findings[0].message, tuple(sorted({self.subject.family(case) for case, _ in alike}))
+        failure = Failure(
+            worst, message, case.to_data(), case.id, findings, self.again(), len(alike), families=families
+        )
         return (failure,)
 
     def failures(self, shrink_seconds: float) -> tuple[Failure, ...]:
@@ -302,6 +305,21 @@ class _Campaign:
         judged = [(case, self.assess(case).verdict.findings) for case in self.judged]
         found = self.subject.causes(self.implementation, failing, judged, self.seed)
         return tuple(msgspec.structs.replace(f, causes=found.get(f.case_id, ())) for f in failures)
+
+    def by_cause(self, failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+        """The failures, the gravest verdict first, those of one cause together, the smallest case first each time."""
+        sizes = {f.case_id: self.subject.size(self.subject.from_data(f.case)) for f in failures}
+        causes = {f.case_id: tuple((c.name, c.layer) for c in f.causes if c.name) or (f.case_id,) for f in failures}
+        least: dict[Any, Any] = {}
+        for failure in failures:
+            cause, own = causes[failure.case_id], sizes[failure.case_id]
+            least[cause] = min(own, least.get(cause, own))
+
+        def place(failure: Failure) -> tuple[Any, ...]:
+            cause = causes[failure.case_id]
+            return PRECEDENCE.index(failure.verdict), least[cause], repr(cause), sizes[failure.case_id]
+
+        return tuple(sorted(failures, key=place))
 
     def shown_groups(self) -> list[tuple[_Group, int]]:
         """The groups to shrink, each with the number of its cases, and of those of groups that it covers."""
@@ -358,7 +376,7 @@ class _Campaign:
 
 def _family_result(counts: Counter[Verdict]) -> FamilyResult:
     return FamilyResult(
-        verdict=overall(counts) if counts else None,
+        verdict=overall(+counts) if +counts else None,
         cases=counts.total(),
         counts={str(verdict): counts[verdict] for verdict in PRECEDENCE if counts[verdict]},
     )
