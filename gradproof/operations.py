@@ -152,7 +152,7 @@ class OperationSupports(Declaration, frozen=True, kw_only=True):
 
     decorator: ClassVar[str] = "@gradproof.operation"
 
-    parts: tuple[Template | Layer | Loss, ...]
+    parts: tuple[str | Template | Layer | Loss, ...]
     dtypes: tuple[Precision, ...] = ("float64",)
     accumulates: Precision | None = None
     layouts: tuple[Layout, ...] = LAYOUTS
@@ -214,24 +214,31 @@ class OperationSupports(Declaration, frozen=True, kw_only=True):
     @property
     def templates(self) -> tuple[Template | Layer, ...]:
         """The layers."""
-        return tuple(part for part in self.parts if not isinstance(part, Loss))
+        return tuple(part for part in self.parts if not isinstance(part, Loss | str))
 
     @property
     def shape_axes(self) -> int:
         """How many axes a sample of the inputs has: those declared, or the fewest that the layers stand on."""
-        if self.input_shape is not None:
-            self.operation(self.input_shape, self._smallest())
-            return len(self.input_shape)
+        return len(self.some_operation.input_shape)
+
+    @property
+    def some_operation(self) -> Operation:
+        """The first operation that stands, all sizes equal and as small as can be. Raises NetworkError without one."""
         tried = range(1, MOST_AXES + 1) if self.axes is None else (self.axes,)
-        refusal: ArgumentError | None = None
-        for axes in tried:
-            for size in self.some_sizes():
-                try:
-                    self.operation((size,) * axes, self._smallest())
-                except NetworkError as error:
-                    refusal = refusal or error
-                else:
-                    return axes
+        shapes = ((axes, size) for axes in tried for size in self.some_sizes())
+        refusal: NetworkError | None = None
+        for axes, size in shapes:
+            shape = self.input_shape or (size,) * axes
+            drawn = [
+                dict.fromkeys(part.sizes, size) | ({"parameter": 1.0} if part.parameter else {})
+                if isinstance(part, Template)
+                else {}
+                for part in self.templates
+            ]
+            try:
+                return self.operation(shape, drawn)
+            except NetworkError as error:
+                refusal = refusal or error
         assert refusal is not None
         raise refusal
 
@@ -253,15 +260,6 @@ class OperationSupports(Declaration, frozen=True, kw_only=True):
         )
         return Operation(input_shape, layers, self.loss)
 
-    def _smallest(self) -> list[dict[str, Any]]:
-        least = self.sizes[0]
-        return [
-            dict.fromkeys(part.sizes, least) | ({"parameter": 1.0} if part.parameter else {})
-            if isinstance(part, Template)
-            else {}
-            for part in self.templates
-        ]
-
 
 def operation(*parts: str | Layer | Loss, **supports: Any) -> Callable[[Target], Target]:
     """Declares which operation a function computes, with its backward; arguments are those of ``OperationSupports``.
@@ -280,7 +278,7 @@ def operation(*parts: str | Layer | Loss, **supports: Any) -> Callable[[Target],
     given all of this in one object (``gradproof.operation_case.Arguments``) and returns a mapping: ``outputs``,
     ``loss``, ``inputs`` (∂L/∂inputs), and gradients under the parameters' names.
     """
-    return declaring(OperationSupports(parts=tuple(map(_part, parts)), **supports))
+    return declaring(OperationSupports(parts=parts, **supports))
 
 
 def activation_of(part: Template | Layer) -> str | None:

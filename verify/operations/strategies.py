@@ -66,26 +66,10 @@ def operation_cases(supports: OperationSupports) -> st.SearchStrategy[OperationC
 
 def possible_layouts(supports: OperationSupports) -> tuple[Layout, ...]:
     """The declared layouts that some array of some case can have."""
-    smallest = supports.input_shape or (supports.some_sizes()[0],) * supports.shape_axes
-    shapes = [smallest if not supports.batched else (1, *smallest)]
-    operation = _some_operation(supports)
-    shapes += operation.parameter_shapes.values()
+    operation = supports.some_operation
+    sample = operation.input_shape
+    shapes = [sample if not supports.batched else (1, *sample), *operation.parameter_shapes.values()]
     return tuple(layout for layout in supports.layouts if any(len(shape) >= WORDS[layout].axes for shape in shapes))
-
-
-def _some_operation(supports: OperationSupports) -> Operation:
-    for size in supports.some_sizes():
-        shape = supports.input_shape or (size,) * supports.shape_axes
-        drawn = [
-            dict.fromkeys(part.sizes, size) | ({"parameter": SLOPES[0]} if part.parameter else {})
-            if isinstance(part, Template)
-            else {}
-            for part in supports.templates
-        ]
-        found = _operation_on(supports, shape, drawn)
-        if found is not None:
-            return found
-    raise AssertionError("the declaration was refused when it was made")
 
 
 # Hypothesis holds fewer choices to be simpler, and what is drawn first to be what the rest depends on: so the numbers
@@ -175,7 +159,7 @@ def _operation(draw: Draw, supports: OperationSupports, batch: int) -> tuple[Ope
     large, equal, which = _within(draw, 0, 3) == 3, _within(draw, 0, 3) == 3, _within(draw, 0, 7)
     sizes = supports.some_sizes()
     small = tuple(size for size in sizes if size <= SMALL) or sizes[:1]
-    common, huge = _one(draw, small), _one(draw, sizes)
+    common, huge = _one(draw, small), _one(draw, tuple(size for size in sizes if size > SMALL) or sizes)
     names = [(number, name) for number, part in enumerate(supports.templates) for name in _open(part)]
     axes = [("axis", axis) for axis in range(supports.shape_axes)] if supports.input_shape is None else []
     places: list[Any] = [*axes, *names]
