@@ -16,7 +16,7 @@ from fastimpl.jit import Kernel
 from fastimpl.kernels.activations import ACTIVATION_KERNELS
 from fastimpl.kernels.batches import coefficients, gather, sgd
 from fastimpl.kernels.dense import dense, dense_backward
-from fastimpl.kernels.losses import LOSS_KERNELS, upstream
+from fastimpl.kernels.losses import GUARDED_KERNELS, LOSS_KERNELS, upstream
 from fastimpl.kernels.maxout import maxout, maxout_backward
 from fastimpl.kernels.merge import merge, merge_backward
 from fastimpl.kernels.penalties import PENALTY_KERNELS
@@ -248,10 +248,13 @@ class _Builder:
         factors = self.slot(1)
         loss = self.network.loss
         kernels = {"": upstream} if loss is None else LOSS_KERNELS[loss.name]
+        if loss is not None and loss.guard is not None:
+            kernels = {"": GUARDED_KERNELS[loss.name, loss.guard]}
         pieces = (_Piece(0, "", output),) if "" in kernels else output.pieces
         for piece in pieces:
             cells = {COLUMN: piece.column, TARGET: targets, COEFFICIENT: factors}
-            self.losses.append(_Step(kernels[piece.activation], None, piece.logits, output, cells))
+            eps = 0.0 if loss is None or loss.eps is None else loss.eps
+            self.losses.append(_Step(kernels[piece.activation], None, piece.logits, output, cells, factor=eps))
         divisors = {"sum": 0, "batch_mean": 1, "element_mean": output.rows * output.width}
         return [
             Row(gather, None, {OUTPUT: targets, WIDTH: output.rows * output.width}),

@@ -201,6 +201,23 @@ LOSSES: Mapping[str, Callable[[Node, Node], Node]] = MappingProxyType(
 )
 
 
+def guarded(y: Node, t: Node, loss: Loss) -> Node:
+    """A cross-entropy of probabilities whose logarithms an eps keeps finite."""
+    one = ones(y.shape)
+    eps = scale(one, Fraction(loss.eps or 0.0))
+    if loss.guard == "clip":
+        return LOSSES[loss.name](minimum(maximum(y, eps, "clip"), one - eps, "clip"), t)
+    losses = t * apply("log", y + eps)
+    if loss.name == "binary_cross_entropy":
+        losses = losses + complement(t) * apply("log", complement(y) + eps)
+    return scale(losses, Fraction(-1))
+
+
+def losses_of(loss: Loss, y: Node, t: Node) -> Node:
+    """The loss of each output for outputs y and targets t."""
+    return LOSSES[loss.name](y, t) if loss.guard is None else guarded(y, t, loss)
+
+
 def reduced(losses: Node, loss: Loss, sample_weights: Node | None) -> Node:
     """Losses of each output (batch, …) weighted by sample, summed, and divided as the reduction says."""
     batch, outputs = losses.shape[0], math.prod(losses.shape[1:])

@@ -27,7 +27,7 @@ from gradproof.precisions import Precision
 from refimpl.allowance import ROUND_UP, UNDERFLOWS, Bound, RunningBound
 from refimpl.arithmetic import Values, run
 from refimpl.balls import exact_balls, precision
-from refimpl.definitions import LOSSES, chain, reduced
+from refimpl.definitions import chain, losses_of, reduced
 from refimpl.enclosure import Given, ProgramEnclosure, check_bits, enclosed_program
 from refimpl.formats import Format
 from refimpl.language import Node, gradients, leaf, ones, scale, total
@@ -66,7 +66,7 @@ def operation_program(operation: Operation, batch: int, added: bool) -> Program:
         if operation.loss is None:
             loss = total(given * outputs, tuple(range(len(outputs.shape))))
         else:
-            loss = reduced(LOSSES[operation.loss.name](outputs, given), operation.loss, None)
+            loss = reduced(losses_of(operation.loss, outputs, given), operation.loss, None)
         found = gradients(loss, wanted)
     if added:
         for name, node in found.items():

@@ -15,7 +15,7 @@ from gradproof.case import Case
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.network import Network
 from refimpl.arithmetic import FloatArithmetic, run
-from refimpl.definitions import LOSSES, chain, penalty_of, reduced
+from refimpl.definitions import chain, losses_of, penalty_of, reduced
 from refimpl.language import Node, gradients, leaf, total
 
 X, TARGETS, UPSTREAM, SAMPLE_WEIGHTS = "x", "t", "upstream", "sample_weights"
@@ -44,7 +44,7 @@ def program(network: Network, batch: int, weighted: bool) -> Program:
         weights = leaf(SAMPLE_WEIGHTS, (batch,)) if weighted else None
         if weights is not None:
             leaves[SAMPLE_WEIGHTS] = weights
-        loss = reduced(LOSSES[network.loss.name](outputs, targets), network.loss, weights)
+        loss = reduced(losses_of(network.loss, outputs, targets), network.loss, weights)
     if network.penalty is not None:
         penalty = penalty_of(network.penalty, [leaves[name] for name in network.penalised])
         loss = loss if penalty is None else loss + penalty

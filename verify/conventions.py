@@ -86,6 +86,7 @@ _HINGES: Mapping[str, tuple[str, str]] = {
     "leaky_relu": ("0", "the derivative of leaky ReLU"),
     "elu": ("0", "ELU's derivative"),
     "hard_tanh": ("its ends", "hard tanh's derivative"),
+    "clip": ("its ends", "the derivative of clipped probabilities"),
     "l1": ("0", "the derivative of |θ| (the L1 penalty)"),
 }
 """A hinge's name → where it bends, and what has that slope."""

@@ -43,7 +43,7 @@ import numpy.typing as npt
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
 from gradproof.gradients import INPUTS, LOSS
-from gradproof.layers import Activation
+from gradproof.layers import Activation, Maxout
 from gradproof.vocabulary import ACTIVATIONS
 
 Method = Literal["forward", "central", "five_point", "richardson", "complex_step"]
@@ -225,6 +225,8 @@ def is_analytic(case: Case) -> bool:
     """Whether a case's loss continues to complex arguments, as the complex step needs: it has no kinks."""
     layers = [site.layer for site in case.network.sites]
     smooth = all(ACTIVATIONS[layer.name].analytic for layer in layers if isinstance(layer, Activation))
+    smooth = smooth and not any(isinstance(layer, Maxout) for layer in layers)
+    smooth = smooth and (case.network.loss is None or case.network.loss.guard != "clip")
     return smooth and (case.network.penalty is None or case.network.penalty.kind != "l1")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from gradproof.case import Case
 from gradproof.gradients import Gradients
 from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.loss import Loss
 from gradproof.network import Network
 
 KEPT: Final = 128
@@ -101,10 +102,19 @@ def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable
     return x
 
 
+def _guarded(loss: Loss, p: Any, t: Any) -> Any:
+    eps = loss.eps or 0.0
+    if loss.guard == "clip":
+        return LOSSES[loss.name](jnp.clip(p, eps, 1 - eps), t)
+    each = t * jnp.log(p + eps)
+    return -(each + (1 - t) * jnp.log(1 - p + eps)) if loss.name == "binary_cross_entropy" else -each
+
+
 def _loss(network: Network, outputs: Any, goal: Any, weights: Any) -> Any:
     if network.loss is None:
         return (goal * outputs).sum()
-    each = LOSSES[network.loss.name](outputs, goal)
+    loss = network.loss
+    each = _guarded(loss, outputs, goal) if loss.guard else LOSSES[loss.name](outputs, goal)
     if weights is not None:
         each = each * weights.reshape(-1, *(1 for _ in network.output_shape))
     return each.sum() / {"sum": 1, "batch_mean": len(outputs), "element_mean": outputs.size}[network.loss.reduction]

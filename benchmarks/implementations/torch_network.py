@@ -18,6 +18,7 @@ from torch.nn import functional
 from gradproof.case import Case
 from gradproof.gradients import Gradients
 from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.loss import Loss
 
 ACTIVATIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "identity": lambda z, _: z,
@@ -93,12 +94,20 @@ def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable
     return x
 
 
+def _guarded(loss: Loss, p: Any, t: Any) -> Any:
+    eps = loss.eps or 0.0
+    if loss.guard == "clip":
+        return LOSSES[loss.name](torch.clamp(p, eps, 1 - eps), t)
+    each = t * torch.log(p + eps)
+    return -(each + (1 - t) * torch.log(1 - p + eps)) if loss.name == "binary_cross_entropy" else -each
+
+
 def _loss(case: Case, outputs: Any) -> Any:
     loss = case.network.loss
     goal = tensor(case.upstream if case.targets is None else case.targets)
     if loss is None:
         return (goal * outputs).sum()
-    each = LOSSES[loss.name](outputs, goal)
+    each = _guarded(loss, outputs, goal) if loss.guard else LOSSES[loss.name](outputs, goal)
     if case.sample_weights is not None:
         each = each * tensor(case.sample_weights).reshape(-1, *(1 for _ in case.network.output_shape))
     return each.sum() / {"sum": 1, "batch_mean": case.batch, "element_mean": outputs.numel()}[loss.reduction]

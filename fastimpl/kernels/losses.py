@@ -4,6 +4,8 @@ A loss from probabilities is computed from the logits behind them: both are the 
 only the logits still know how far from 0 and 1 a saturated probability is. So no logarithm of a rounded probability
 is taken, and nothing overflows that does not in exact arithmetic.
 
+Where an eps guards the logarithm that no longer is so, and they are computed from probabilities.
+
 N samples have coefficients cₙ (weight times the reduction's scale); t are targets. Sums run in float64.
 """
 
@@ -15,7 +17,7 @@ from typing import Any, Final
 from fastimpl.elementary import exponential
 from fastimpl.jit import Kernel, inlined, kernel
 from fastimpl.memory import shifted
-from fastimpl.table import ADD_D_INPUT, COEFFICIENT, COLUMN, D_INPUT, INPUT, ROWS, TARGET, UNITS, WIDTH
+from fastimpl.table import ADD_D_INPUT, COEFFICIENT, COLUMN, D_INPUT, FACTOR, INPUT, ROWS, TARGET, UNITS, WIDTH
 
 
 @inlined()
@@ -198,6 +200,65 @@ def binary_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any,
 
 
 @kernel()
+def binary_added(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """−t log(p + ε) − (1 − t) log(1 − p + ε); derivative (1 − t) / (1 − p + ε) − t / (p + ε)."""
+    eps = hyper[FACTOR]
+    loss = 0.0
+    for row in range(batch * op[ROWS]):
+        p, t, dp, c = _row(op, work, row)
+        for i in range(op[WIDTH]):
+            target = float(t[i])
+            inside, outside = float(p[i]) + eps, 1.0 - float(p[i]) + eps
+            loss -= c * (target * math.log(inside) + (1.0 - target) * math.log(outside))
+            _put(op, dp, i, c * ((1.0 - target) / outside - target / inside))
+    return loss
+
+
+@kernel()
+def categorical_added(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """−t log(p + ε); derivative −t / (p + ε)."""
+    eps = hyper[FACTOR]
+    loss = 0.0
+    for row in range(batch * op[ROWS]):
+        p, t, dp, c = _row(op, work, row)
+        for i in range(op[WIDTH]):
+            inside = float(p[i]) + eps
+            loss -= c * (float(t[i]) * math.log(inside))
+            _put(op, dp, i, -c * (float(t[i]) / inside))
+    return loss
+
+
+@kernel()
+def binary_clipped(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """−t log q − (1 − t) log(1 − q) with q = p clamped to [ε, 1 − ε]; derivative 0 outside and at the ends."""
+    eps = hyper[FACTOR]
+    loss = 0.0
+    for row in range(batch * op[ROWS]):
+        p, t, dp, c = _row(op, work, row)
+        for i in range(op[WIDTH]):
+            target = float(t[i])
+            q = min(max(float(p[i]), eps), 1.0 - eps)
+            loss -= c * (target * math.log(q) + (1.0 - target) * math.log(1.0 - q))
+            within = eps < float(p[i]) < 1.0 - eps
+            _put(op, dp, i, c * ((1.0 - target) / (1.0 - q) - target / q) if within else 0.0)
+    return loss
+
+
+@kernel()
+def categorical_clipped(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """−t log q with q = p clamped to [ε, 1 − ε]; derivative −t / q, and 0 outside and at the ends."""
+    eps = hyper[FACTOR]
+    loss = 0.0
+    for row in range(batch * op[ROWS]):
+        p, t, dp, c = _row(op, work, row)
+        for i in range(op[WIDTH]):
+            q = min(max(float(p[i]), eps), 1.0 - eps)
+            loss -= c * (float(t[i]) * math.log(q))
+            _put(op, dp, i, -c * (float(t[i]) / q) if eps < float(p[i]) < 1.0 - eps else 0.0)
+    return loss
+
+
+@kernel()
 def upstream(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """Σ t y, where t is the given ∂L/∂y."""
     loss = 0.0
@@ -208,6 +269,14 @@ def upstream(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int
             _put(op, dy, i, c * float(t[i]))
     return loss
 
+
+GUARDED_KERNELS: Final[dict[tuple[str, str], Kernel]] = {
+    ("binary_cross_entropy", "add"): binary_added,
+    ("binary_cross_entropy", "clip"): binary_clipped,
+    ("categorical_cross_entropy", "add"): categorical_added,
+    ("categorical_cross_entropy", "clip"): categorical_clipped,
+}
+"""(word of the vocabulary, guard) → kernel, of the probabilities themselves."""
 
 LOSS_KERNELS: Final[dict[str, dict[str, Kernel]]] = {
     "half_squared_error": {"": half_squared_error},

@@ -18,7 +18,7 @@ from gradproof.case import Case
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.network import is_bias
-from refimpl.definitions import ACTIVATIONS, LOSSES, dense, maxout, penalty_of, reduced
+from refimpl.definitions import ACTIVATIONS, dense, losses_of, maxout, penalty_of, reduced
 from refimpl.language import Node, Seed, gradients, join, leaf, matmul, ones, pull_back, scale, spread, take, total
 from refimpl.program import SAMPLE_WEIGHTS, TARGETS, UPSTREAM, X
 from verify.mistakes import moves
@@ -67,7 +67,7 @@ class Forward:
             self.targets = self.leaves[TARGETS] = leaf(TARGETS, self.outputs.shape)
             if case.sample_weights is not None:
                 self.weights = self.leaves[SAMPLE_WEIGHTS] = leaf(SAMPLE_WEIGHTS, (case.batch,))
-            losses = LOSSES[network.loss.name](self.outputs, self.targets)
+            losses = losses_of(network.loss, self.outputs, self.targets)
             self.data = reduced(losses, network.loss, self.weights)
         self.penalised = [self.leaves[name] for name in network.penalised]
         self.penalty = None if network.penalty is None else penalty_of(network.penalty, self.penalised)

@@ -10,7 +10,7 @@ from gradproof.layers import Activation
 from gradproof.loss import Loss, Penalty
 from gradproof.vocabulary import LOSSES as WORDS
 from gradproof.vocabulary import REDUCTIONS, UNIT, Reduction
-from refimpl.definitions import LOSSES, penalty_of, reduced, softmax
+from refimpl.definitions import losses_of, penalty_of, reduced, softmax
 from refimpl.language import Node, Step, apply, gradients, ones, pull_back, scale, spread, total
 from verify.mistakes.activations import through
 from verify.mistakes.backward import spread_rows
@@ -43,7 +43,7 @@ def _other(m: Any, name: str | None, reduction: Reduction | None) -> Loss | None
 
 
 def _term(m: Any, loss: Loss) -> Node:
-    return reduced(LOSSES[loss.name](m.outputs, m.targets), loss, m.weights)
+    return reduced(losses_of(loss, m.outputs, m.targets), loss, m.weights)
 
 
 def _delta_of(name: str | None, reduction: Reduction | None) -> Callable[[LossGradient], Node | None]:
@@ -162,7 +162,7 @@ def _weighted(change: Callable[[Node, int], Node]) -> Callable[[LossGradient], N
     def rewrite(m: LossGradient) -> Node | None:
         if m.weights is None or m.network.loss is None:
             return None
-        plain = reduced(LOSSES[m.network.loss.name](m.outputs, m.targets), m.network.loss, None)
+        plain = reduced(losses_of(m.network.loss, m.outputs, m.targets), m.network.loss, None)
         delta = pull_back(plain, m.seed, {"y": m.outputs})["y"]
         return delta * spread_rows(change(m.weights, m.batch), delta)
 

@@ -16,6 +16,7 @@ from flint import arb
 
 from gradproof.case import Case
 from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.loss import Loss
 
 DIGITS = 300
 STEP = Fraction(3, 10)
@@ -86,6 +87,16 @@ LOSSES: Mapping[str, Callable[[Numbers, Numbers], Numbers]] = {
 }
 
 
+def losses(loss: Loss, p: Numbers, t: Numbers) -> Numbers:
+    eps = mpmath.mpf(loss.eps or 0.0)
+    if loss.guard == "add":
+        other = (1 - t) * log(1 - p + eps) if loss.name == "binary_cross_entropy" else 0
+        return np.asarray(-t * log(p + eps) - other)
+    if loss.guard == "clip":
+        p = each(lambda entry: min(max(entry, eps), 1 - eps), p)
+    return LOSSES[loss.name](p, t)
+
+
 def through(layers: tuple[Layer, ...], x: Numbers, prefix: str, parameter: Callable[[str], Numbers]) -> Numbers:
     for number, layer in enumerate(layers):
         path = f"{prefix}{number}"
@@ -117,7 +128,7 @@ def forward(case: Case, values: Mapping[str, Numbers]) -> tuple[Any, Numbers]:
     if network.loss is None:
         loss = (to_mp(case.upstream) * outputs).sum()
     else:
-        each_loss = LOSSES[network.loss.name](outputs, to_mp(case.targets)).reshape(case.batch, -1)
+        each_loss = losses(network.loss, outputs, to_mp(case.targets)).reshape(case.batch, -1)
         weights = to_mp(np.ones(case.batch) if case.sample_weights is None else case.sample_weights)
         divisor = {"sum": 1, "batch_mean": case.batch, "element_mean": each_loss.size}[network.loss.reduction]
         loss = (each_loss.sum(axis=1) * weights).sum() / divisor

@@ -82,6 +82,13 @@ def test_every_loss_is_enclosed(name: str, reduction: str, targets: str) -> None
     assert_contains(enclosure(case), seed=3)
 
 
+@pytest.mark.parametrize("guard", ["add=0.001", "add=1e-07", "clip=0.125", "clip=1e-07"])
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "categorical_cross_entropy"])
+def test_every_guard_is_enclosed(name: str, guard: str) -> None:
+    network = Network((2,), (Dense(3), Activation("softmax")), Loss.parse(f"{name}/batch_mean/soft/{guard}"))
+    assert_contains(enclosure(seeded_case(network, 4, seed=3, sample_weights=True)), seed=3)
+
+
 @pytest.mark.parametrize("biases", [False, True])
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("kind", ["l1", "l2"])

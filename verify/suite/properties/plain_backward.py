@@ -13,6 +13,7 @@ import numpy as np
 
 from gradproof import Activation, Branches, Case, Dense, Gradients, Residual
 from gradproof.layers import Layer, Maxout
+from gradproof.loss import Loss
 
 FAULTS: Final[Mapping[str, str]] = {
     "zero": "all gradients are 0",
@@ -137,7 +138,7 @@ class _Backward:
     def loss(self, outputs: Any) -> tuple[Any, Any]:
         if self.network.loss is None:
             return (self.case.upstream * outputs).sum(), self.case.upstream
-        losses, delta = LOSSES[self.network.loss.name](outputs, self.case.targets)
+        losses, delta = self.losses(self.network.loss, outputs, self.case.targets)
         reduction = self.network.loss.reduction
         divisor = {"sum": 1, "batch_mean": len(outputs), "element_mean": outputs.size}[reduction]
         given = self.case.sample_weights
@@ -147,6 +148,18 @@ class _Backward:
         if self.fault != "ignored sample weights":
             delta = delta * weights
         return loss, delta if self.fault == "dropped mean" else delta / self.number(divisor)
+
+    def losses(self, loss: Loss, p: Any, t: Any) -> tuple[Any, Any]:
+        if loss.guard is None:
+            return LOSSES[loss.name](p, t)
+        eps = self.number(loss.eps or 0.0)
+        if loss.guard == "clip":
+            losses, delta = LOSSES[loss.name](np.clip(p, eps, 1 - eps), t)
+            return losses, delta * ((eps < p) & (p < 1 - eps))
+        losses, delta = -t * np.log(p + eps), -t / (p + eps)
+        if loss.name == "binary_cross_entropy":
+            losses, delta = losses - (1 - t) * np.log(1 - p + eps), delta + (1 - t) / (1 - p + eps)
+        return losses, delta
 
     def penalty(self) -> Any:
         penalty = self.network.penalty
