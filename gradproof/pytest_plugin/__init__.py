@@ -78,12 +78,13 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Adds a collector for each target to those of the session."""
     report = yield
-    config = collector.config
-    targets = [*config.option.gradproof_targets, *config.getini("gradproof_targets")]
-    if targets and isinstance(collector, pytest.Session) and report.passed:
-        from gradproof.pytest_plugin.conformance import collectors
+    if isinstance(collector, pytest.Session) and report.passed:
+        config = collector.config
+        targets = [*config.option.gradproof_targets, *config.getini("gradproof_targets")]
+        if targets:
+            from gradproof.pytest_plugin.conformance import collectors
 
-        report.result = [*report.result, *collectors(collector, targets)]
+            report.result = [*report.result, *collectors(collector, targets)]
     return report
 
 
