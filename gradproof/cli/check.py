@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gradproof.cli.errors import BadUsage
+from gradproof.cli.isolation import chosen_limits, isolation, say
 from gradproof.cli.streams import stdout_kept, terminal, until_closed
 from gradproof.cli.texts import EXAMPLES, EXIT_HELP
 from gradproof.cli.watching import watched
@@ -47,10 +48,21 @@ if TYPE_CHECKING:
     help="Families of cases that are known to fail, with reasons, in TOML. Without it gradproof.toml in the current "
     "folder, where there is one.",
 )
+@isolation
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the record, as JSON, to this file."
 )
-def command(target: str, profile: str, seed: int, form: str, known_failures: Path | None, out: Path | None) -> None:
+def command(
+    target: str,
+    profile: str,
+    seed: int,
+    form: str,
+    known_failures: Path | None,
+    isolate: bool,
+    time_limit: float | None,
+    memory_limit: int | None,
+    out: Path | None,
+) -> None:
     """Check TARGET on random cases of all that it supports.
 
     TARGET is path.py:name or package.module:name. Each failure is shrunk to a case that can be checked on paper, and
@@ -61,10 +73,13 @@ def command(target: str, profile: str, seed: int, form: str, known_failures: Pat
 
     known = _known(known_failures)
     with watched() as watch, stdout_kept():
-        from verify.campaign import check as run
-        from verify.keeping import keep
+        from verify.isolation.supervision import check as run
 
-        record, stale = settled(run(target, profile=profile, seed=seed, on_progress=watch), known)
+        limits = chosen_limits(time_limit, memory_limit)
+        checked = run(target, profile=profile, seed=seed, on_progress=watch, say=say, isolate=isolate, **limits)
+        record, stale = settled(checked, known)
+    from verify.keeping import keep
+
     try:
         record, _ = keep(record)
     except OSError as error:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from gradproof import __version__
+from gradproof.cli.isolation import chosen_limits, isolation, say
 from gradproof.cli.streams import stdout_kept, terminal, until_closed
 from gradproof.verdict import EXIT_CODES
 
@@ -23,26 +24,31 @@ from gradproof.verdict import EXIT_CODES
     show_default=True,
     help="What is printed: a screen to read, or the verdict as JSON and nothing else.",
 )
-def command(case_id: str, target: str | None, form: str) -> None:
+@isolation
+def command(
+    case_id: str,
+    target: str | None,
+    form: str,
+    isolate: bool,
+    time_limit: float | None,
+    memory_limit: int | None,
+) -> None:
     """Call the target again on one failing case that a check has kept.
 
     ID is the case's id, of which the first digits suffice, or a file from .gradproof/cases/. Run it from the folder
     that the check ran in. TARGET calls another target on the same case. Exit codes are those of check.
     """
+    from gradproof.cases import from_data
     from gradproof.record import encode
     from verify.keeping import find
 
     kept = find(case_id)
     text = target or kept.target
     with stdout_kept():
-        from verify.loading import load
-        from verify.subjects import asked_about
-        from verify.subjects.base import assess
+        from verify.isolation.supervision import replay
 
-        implementation = load(text)
-        subject, case = asked_about(implementation.supports, kept.case)
-        assessment = assess(subject, implementation, case)
-    verdict = assessment.verdict
+        limits = chosen_limits(time_limit, memory_limit)
+        verdict = replay(text, kept.case, say=say, isolate=isolate, **limits)
     if kept.gradproof != __version__:
         click.echo(
             f"gradproof: version {kept.gradproof} kept this case, the verdict is that of version {__version__}; where "
@@ -61,5 +67,5 @@ def command(case_id: str, target: str | None, form: str) -> None:
             screen = terminal()
             screen.print(Text(f"\n  {line(text)}: {verdict.verdict}", style="bold"))
             kept_causes = kept.causes if text == kept.target and verdict.verdict is kept.verdict else ()
-            render_case(case, verdict.findings, screen, causes=kept_causes)
+            render_case(from_data(kept.case), verdict.findings, screen, causes=kept_causes)
     sys.exit(EXIT_CODES[verdict.verdict])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -282,18 +284,36 @@ def test_a_defect_of_ours_shows_its_traceback_and_asks_for_a_report(
     def defect(*arguments: Any, **options: Any) -> Any:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(campaign, "check", defect)
+    monkeypatch.setattr(campaign, "check_implementation", defect)
     result = check("net.py:right")
     assert result.exit_code == 6
     assert "AssertionError: ours" in result.stderr
     assert "defect of gradproof" in result.stderr
 
 
-def test_ctrl_c_ends_a_run_without_a_verdict(folder: Folder) -> None:
-    result = check(folder.target("stopped", "raise KeyboardInterrupt"))
-    assert result.exit_code == 130
-    assert "interrupted" in result.stderr
-    assert result.stdout == ""
+@pytest.mark.parametrize("options", [[], ["--isolate"]])
+def test_ctrl_c_ends_a_run_without_a_verdict(folder: Folder, options: list[str]) -> None:
+    target = folder.target("slow", "open('called', 'w').close()\nimport time\ntime.sleep(60)")
+    command = subprocess.Popen(
+        [GRADPROOF, "check", target, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while command.poll() is None and not (folder.path / "called").exists():
+        time.sleep(0.01)
+    os.killpg(command.pid, signal.SIGINT)  # as a terminal does
+    out, errors = command.communicate(timeout=60)
+    assert command.returncode == 130, errors
+    assert "interrupted" in errors
+    assert out == ""
+
+
+def test_an_interrupt_that_the_target_raises_is_no_ctrl_c(folder: Folder) -> None:
+    result = check(folder.target("interrupts", "raise KeyboardInterrupt"))
+    assert result.exit_code == 3
+    assert "KeyboardInterrupt, raised by the target itself" in result.stdout
 
 
 def test_a_report_is_made_of_what_was_kept(folder: Folder) -> None:
