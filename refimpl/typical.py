@@ -69,12 +69,17 @@ ENTRIES = 10_000_000
 def factor(samples: int = SAMPLES) -> float:
     """λ/√q: how many sampled root mean squares an error may measure, at RISK for ENTRIES entries."""
     share = RISK / (2 * ENTRIES)
-    deviations = math.sqrt(2 * math.log(2 / share))
+    return math.sqrt(2 * math.log(2 / share)) / shortfall(share, samples)
+
+
+@cache
+def shortfall(share: float, samples: int = SAMPLES) -> float:
+    """√q: a sampled root mean square is below this part of the true one with at most this probability."""
     low, high = 0.0, 1.0
     for _ in range(100):  # q·e^{1−q} rises from 0 to 1 on [0, 1]
         middle = (low + high) / 2
         low, high = (middle, high) if middle * math.exp(1 - middle) < share ** (2 / samples) else (low, middle)
-    return deviations / math.sqrt(low)
+    return math.sqrt(low)
 
 
 def sampled(enclosed: Enclosure, target: Format, *, rounds_leaves: bool) -> dict[str, Floats]:
@@ -101,15 +106,15 @@ def sampled_program(
     usual: by the identity of an elementwise function's node, the size in units of u of what its formula loses, in place
     of what one does that is chosen with care.
     """
-    simulation = _Simulation(enclosed, target, leaves, seed, rounds_leaves=rounds_leaves, usual=usual)
+    simulation = Simulation(enclosed, target, leaves, seed, rounds_leaves=rounds_leaves, usual=usual)
     with np.errstate(all="ignore"), precision(enclosed.working_bits):
         errors = {id(node): error for node, error in simulation.run()}
         results = enclosed.computation.results
-        return {name: factor() * _root_mean_square(errors[id(node)]) for name, node in results.items()}
+        return {name: factor() * root_mean_square(errors[id(node)]) for name, node in results.items()}
 
 
-class _Simulation:
-    """The errors of SAMPLES runs of a program, side by side along a first axis."""
+class Simulation:
+    """The errors of some runs of a program, side by side along a first axis."""
 
     def __init__(
         self,
@@ -120,8 +125,10 @@ class _Simulation:
         *,
         rounds_leaves: bool,
         usual: Mapping[int, Usual],
+        samples: int = SAMPLES,
     ) -> None:
         self.usual = usual
+        self.samples = samples
         self.enclosed = enclosed
         self.target = target
         self.rounds_leaves = rounds_leaves
@@ -130,7 +137,7 @@ class _Simulation:
         self.rng = np.random.default_rng(seed)
 
     def run(self) -> Iterator[tuple[Node, Floats]]:
-        """Each node with its errors, (SAMPLES, *shape)."""
+        """Each node with its errors, (samples, *shape)."""
         errors: dict[int, Floats] = {}
         for node in self.enclosed.order:
             errors[id(node)] = self.error(node, [errors[id(operand)] for operand in node.operands])
@@ -154,7 +161,7 @@ class _Simulation:
         """
         whole = magnitude if passed is None else magnitude + np.abs(passed)
         lost = self.target.unit * whole + np.minimum(whole, self.target.tiny)
-        return np.asarray(self.rng.standard_normal((SAMPLES, *magnitude.shape)) * lost)
+        return np.asarray(self.rng.standard_normal((self.samples, *magnitude.shape)) * lost)
 
     def error(self, node: Node, errors: list[Floats]) -> Floats:
         """What passes on from the operands' errors, and what this node's own roundings add."""
@@ -163,7 +170,7 @@ class _Simulation:
                 size = np.abs(self.exact(node)) if self.rounds_leaves else np.zeros(node.shape)
                 return self.rounding(size)
             case Ones() | Seed() | Step() | Share() | Anchor():
-                return np.zeros((SAMPLES, *node.shape))
+                return np.zeros((self.samples, *node.shape))
             case Add():
                 passed = errors[0] + errors[1]
                 return passed + self.rounding(np.abs(self.exact(node)), passed)
@@ -187,16 +194,16 @@ class _Simulation:
                 )
             case Spread(axes):
                 spread = np.expand_dims(errors[0], tuple(axis + 1 for axis in axes))
-                return np.broadcast_to(spread, (SAMPLES, *node.shape))
+                return np.broadcast_to(spread, (self.samples, *node.shape))
             case Reshape():
-                return errors[0].reshape(SAMPLES, *node.shape)
+                return errors[0].reshape(self.samples, *node.shape)
             case Take(indices):
-                return errors[0].reshape(SAMPLES, -1)[:, indices].reshape(SAMPLES, *node.shape)
+                return errors[0].reshape(self.samples, -1)[:, indices].reshape(self.samples, *node.shape)
             case Place(indices):
-                placed = np.zeros((SAMPLES, math.prod(node.shape)))
-                for row, flat in zip(placed, errors[0].reshape(SAMPLES, -1), strict=True):
+                placed = np.zeros((self.samples, math.prod(node.shape)))
+                for row, flat in zip(placed, errors[0].reshape(self.samples, -1), strict=True):
                     np.add.at(row, indices, flat)
-                return placed.reshape(SAMPLES, *node.shape)
+                return placed.reshape(self.samples, *node.shape)
             case Join(axis):
                 return np.concatenate(errors, axis=axis + 1)
             case Apply(function, order):
@@ -218,6 +225,7 @@ class _Simulation:
                 raise TypeError(f"no simulation of {type(primitive).__name__}")
 
     def matmul(self, node: Node, errors: list[Floats], transpose_a: bool, transpose_b: bool) -> Floats:
+        """The same of a product of matrices."""
         a, b = (self.exact(operand) for operand in node.operands)
         error_a, error_b = errors
         if transpose_a:
@@ -228,6 +236,7 @@ class _Simulation:
         return np.asarray(passed + self.rounding(math.sqrt(a.shape[1]) * (np.abs(a) @ np.abs(b)), passed))
 
     def applied(self, node: Node, function: str, order: int, error: Floats) -> Floats:
+        """The same of an elementwise function."""
         (z,) = node.operands
         balls = self.enclosed.values[id(z)]
         arithmetic = BallArithmetic()
@@ -238,7 +247,8 @@ class _Simulation:
         return np.asarray(passed + self.rounding(usual(suprema), passed))
 
 
-def _root_mean_square(errors: Floats) -> Floats:
+def root_mean_square(errors: Floats) -> Floats:
+    """Over the samples, which are along the first axis."""
     # Scaled, since the squares of errors below 1e-154 would underflow.
     largest = np.max(np.abs(errors), axis=0)
     scale = np.where(largest > 0, largest, 1.0)

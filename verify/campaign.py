@@ -205,9 +205,10 @@ class _Campaign:
         drawing.survey(self.strategy(), self.seed, self.asked, self.visit)
         self.note_survey()
         impure = self.impure()
-        failures = self.by_cause(self.explained(self.failures(shrink_seconds))) + impure
+        recurring = self.systematic()
+        failures = self.by_cause(self.explained(self.failures(shrink_seconds))) + impure + recurring
         done = self.counts.total()
-        verdict = overall(self.counts) if done else None
+        verdict = overall((*self.counts, *(failure.verdict for failure in recurring))) if done else None
         return CheckRecord(
             target=self.implementation.text,
             verdict=verdict,
@@ -279,6 +280,22 @@ class _Campaign:
             worst, message, case.to_data(), case.id, findings, self.again(), len(alike), families=families
         )
         return (failure,)
+
+    def systematic(self) -> tuple[Failure, ...]:
+        """A deviation that recurs on fresh cases, asked for where everything that was surveyed is right but for digits.
+
+        It counts for the run's verdict; none of the survey's cases does.
+        """
+        asked_for = self.family is None and self.oracle is None
+        if not asked_for or not set(+self.counts) <= {Verdict.CORRECT, Verdict.INACCURATE}:
+            return ()
+        answers = [(case, self.assess(case)) for case in self.judged]
+        found = self.subject.systematic(self.implementation, answers, self.seed)
+        if found is None:
+            return ()
+        case, finding, alike = found
+        data, again = case.to_data(), self.again()
+        return (Failure(finding.verdict, finding.message, data, case.id, (finding,), again, alike),)
 
     def failures(self, shrink_seconds: float) -> tuple[Failure, ...]:
         """The smallest case found of each way of failing, the gravest verdict first."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -191,11 +192,9 @@ class _Lost:
         return _Lost(other, enclosure(other), self.exact, kept).explained({})
 
     def explained(self, usual: Mapping[int, Usual]) -> bool:
-        """Whether these formulas lose as much, and not far more."""
-        allowed = sampled_program(
-            self.program, self.format, leaf_values(self.case), int(self.case.id, 16), rounds_leaves=False, usual=usual
-        )
-        worst = 0.0
+        """Whether these formulas lose as much, and not far more: of any quantity that they are seen in."""
+        allowed = self._lost(usual)
+        seen = False
         for name, off in self.off.items():
             size = np.abs(self.given[name].astype(np.float64))
             spacing = np.spacing(size.astype(self.case.dtype)).astype(np.float64)
@@ -203,8 +202,21 @@ class _Lost:
                 return False
             with np.errstate(divide="ignore", invalid="ignore"):
                 shares = np.nan_to_num(off / (allowed[name] / factor()), nan=0.0, posinf=0.0)
-            worst = max(worst, float(np.max(shares, initial=0.0)))
-        return worst >= FAR_LESS
+            visible = bool(np.any(allowed[name] > factor() * self.careful[name])) if usual else True
+            enough = bool(np.max(shares, initial=0.0) >= FAR_LESS)
+            if visible and not enough:
+                return False
+            seen = seen or enough
+        return seen
+
+    @cached_property
+    def careful(self) -> Mapping[str, Float64]:
+        """What careful formulas lose."""
+        return self._lost({})
+
+    def _lost(self, usual: Mapping[int, Usual]) -> Mapping[str, Float64]:
+        values, seed = leaf_values(self.case), int(self.case.id, 16)
+        return sampled_program(self.program, self.format, values, seed, rounds_leaves=False, usual=usual)
 
 
 def told(explained: Sequence[Explanation]) -> str:

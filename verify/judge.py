@@ -32,6 +32,7 @@ from gradproof.vocabulary import Dtype
 from refimpl.kinks import Kind
 from verify import conventions
 from verify.calling import Cause
+from verify.deviations import Deviations, deviations
 from verify.digits import Explanation, explanations, told
 from verify.reading import layer_of
 from verify.resemblance import Fits, resemblance
@@ -143,6 +144,8 @@ class Judgement:
     """Formulas that lose as many digits as an inaccurate answer did."""
     loose: bool = False
     """Whether careful arithmetic may be off by more than half of the digits of a quantity's largest number."""
+    deviations: Deviations = field(default_factory=dict)
+    """Of an answer that is right or inaccurate: by how much its numbers are larger than the exact ones, in the mean."""
 
 
 def judge(case: Case, answer: Gradients, oracle: Oracle | None = None) -> CaseVerdict:
@@ -189,7 +192,9 @@ def heard(case_id: str, given: Mapping[str, Array], hearing: Callable[[], Hearin
     kinks = held.enclosed.met_kinks
     taken = conventions.met(held.enclosed, given, held.allowed) if kinks and verdict is Verdict.CORRECT else {}
     said = CaseVerdict(case_id, verdict, findings)
-    return Judgement(said, held.cause(first), entries, kinks, taken, held.explained, held.loose())
+    return Judgement(
+        said, held.cause(first), entries, kinks, taken, held.explained, held.loose(), held.deviations(verdict)
+    )
 
 
 def first_wrong(network: Network, quantities: list[str]) -> list[str]:
@@ -399,12 +404,15 @@ class Hearing:
         return self.oracle.replayed(self.case, self.given, lost)
 
     def explaining(self, rulings: Mapping[str, _Ruling]) -> tuple[Explanation, ...]:
-        """Formulas that lose as many digits as this answer; none where more is the matter."""
+        """Formulas that lose as many digits as this answer; none where more is the matter, or less than a digit."""
         verdict = overall(ruling.verdict() for ruling in rulings.values())
         if self.oracle.explained is None or verdict is not Verdict.INACCURATE or self.overflowed:
             return ()
         finite = {n: array for n, array in self.given.items() if np.all(np.isfinite(array.astype(np.float64)))}
-        return self.oracle.explained(self.case, self.enclosed, finite) if finite else ()
+        lost = (self._kept(n, rulings[n].inaccurate) for n in finite if np.any(rulings[n].inaccurate))
+        if all(keeps <= kept for kept, keeps in lost):
+            return ()
+        return self.oracle.explained(self.case, self.enclosed, finite)
 
     def formulas(self) -> tuple[str, ...]:
         """Documented naive formulas that overflow on this case; asked only once a number is not finite."""
@@ -465,16 +473,21 @@ class Hearing:
             if not self.formulas():
                 return f"; not finite in {self.case.dtype}{RIGHT_IN_FLOAT64}"
             return f"; not finite, where usual formulas overflow on this case: {' and '.join(self.formulas())}"
-        exact = np.maximum(np.abs(self.enclosed.lower(name)), np.abs(self.enclosed.upper(name)))[bad]
-        off, careful = self.enclosed.distance(name, got)[bad], self.typical[name][bad]
-        worst = int(np.argmax(off / careful))
-        kept, keeps = (_digits(error[worst], exact[worst]) for error in (off, careful))
+        kept, keeps = self._kept(name, bad)
         fewer = keeps - kept
         digits = "part of a digit" if fewer <= 0 else "1 digit" if fewer == 1 else f"{fewer} digits"
         return (
             f"; the formula may be right, but it loses {digits}: {kept} are right where careful arithmetic keeps "
             f"{keeps}{told(self.explained)}{RIGHT_IN_FLOAT64 if self.formula_right else ''}"
         )
+
+    def _kept(self, name: str, bad: Booleans) -> tuple[int, int]:
+        """How many digits are right in the worst of these entries, and how many careful arithmetic keeps there."""
+        exact = np.maximum(np.abs(self.enclosed.lower(name)), np.abs(self.enclosed.upper(name)))[bad]
+        off, careful = self.enclosed.distance(name, self.given[name].astype(np.float64))[bad], self.typical[name][bad]
+        worst = int(np.argmax(off / careful))
+        kept, keeps = (_digits(error[worst], exact[worst]) for error in (off, careful))
+        return kept, keeps
 
     def _place(self, name: str, failed: list[str]) -> str:
         """Whether it starts here, where the answer shows that."""
@@ -507,6 +520,13 @@ class Hearing:
             if np.max(allowed, initial=0.0) > half * np.max(size, initial=0.0) > 0:
                 return True
         return False
+
+    def deviations(self, verdict: Verdict) -> Deviations:
+        """By how much groups of numbers are larger than the exact ones; none of what is wrong, not finite or a set."""
+        finite = all(np.all(np.isfinite(array.astype(np.float64))) for array in self.given.values())
+        if verdict not in (Verdict.CORRECT, Verdict.INACCURATE) or not finite or self.enclosed.met_kinks:
+            return {}
+        return deviations(self.enclosed, self.given)
 
     # What depends on the kind of the case.
 

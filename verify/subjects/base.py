@@ -20,6 +20,7 @@ from gradproof.record import Cause as NamedCause
 from gradproof.verdict import CaseVerdict, Finding
 from verify import conventions
 from verify.calling import Answer, Cause, NoAnswer, call
+from verify.deviations import Deviations
 from verify.digits import Explanation
 from verify.judge import Judgement
 from verify.loading import Implementation
@@ -47,6 +48,8 @@ class Assessment:
     conventions: conventions.Met = field(default_factory=dict)
     explained: tuple[Explanation, ...] = ()
     """Formulas that lose as many digits as an inaccurate answer did."""
+    deviations: Deviations = field(default_factory=dict)
+    """By how much the answer's numbers are larger than the exact ones, in the mean."""
 
 
 class Subject(ABC, Generic[C, S]):
@@ -145,6 +148,15 @@ class Subject(ABC, Generic[C, S]):
         """
         return {}
 
+    def systematic(
+        self, implementation: Implementation, answers: Sequence[tuple[C, Assessment]], seed: int
+    ) -> tuple[C, Finding, int] | None:
+        """A deviation that recurs on fresh cases, where no answer was wrong: the smallest that shows it, and how many.
+
+        answers: the survey's cases whose answers were compared. None where nothing recurs, or the kind knows no such.
+        """
+        return None
+
     # How a failing case is made small.
 
     def size(self, case: C) -> tuple[Any, ...]:
@@ -177,4 +189,5 @@ def assess(subject: Subject[C, Any], implementation: Implementation, case: C, or
         printed=answer.printed,
         conventions=judgement.conventions,
         explained=judgement.explained,
+        deviations=judgement.deviations,
     )

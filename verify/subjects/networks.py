@@ -63,6 +63,17 @@ class Networks(Subject[Case, Supports]):
     def read(self, answer: Any, case: Case) -> dict[str, Array] | list[Fault]:
         return quantities(answer, case)
 
+    def misfit(self, case: Case, quantities: Mapping[str, Array]) -> str:
+        lacking = [name for name in case.network.trainable if name not in quantities]
+        if lacking:
+            return f"lacks {listed(lacking)}"
+        shapes = _shapes(case)
+        for name, array in quantities.items():
+            shape = shapes.get(name.removeprefix(RADIUS))
+            if shape is None or array.shape != shape or array.dtype.kind != "f":
+                return f"holds {name!r}, {array.dtype} of shape {array.shape}, where {shape or 'nothing'} is asked for"
+        return ""
+
     def place(self, case: Case, quantity: str) -> str | None:
         return layer_of(case.network, quantity)
 
@@ -122,6 +133,13 @@ class Networks(Subject[Case, Supports]):
         shown = [Surveyed.of(case, findings) for case, findings in failing.items()]
         found = diagnose(implementation, shown, survey, seed)
         return {case.id: found.causes(case) for case in failing}
+
+    def systematic(
+        self, implementation: Implementation, answers: Sequence[tuple[Case, Assessment]], seed: int
+    ) -> tuple[Case, Finding, int] | None:
+        from verify.systematic import recurring
+
+        return recurring(self, implementation, [(case.dtype, each.deviations) for case, each in answers], seed)
 
     def size(self, case: Case) -> shrinking.Size:
         return shrinking.size(case)
@@ -209,12 +227,15 @@ def _asked(
     given: Mapping[str, Any], parameters: Mapping[str, Any], case: Case
 ) -> dict[str, tuple[Any, tuple[int, ...]]]:
     """What is given of what is asked for, with the shape that it must have. Frozen parameters are not asked for."""
-    network = case.network
-    shapes: dict[str, tuple[int, ...]] = {LOSS: (), OUTPUTS: (case.batch, *network.output_shape)}
-    shapes |= {name: network.parameter_shapes[name] for name in network.trainable}
-    shapes[INPUTS] = case.inputs.shape
     values = {key: given.get(key) for key in (LOSS, OUTPUTS, INPUTS)} | dict(parameters)
-    return {name: (values[name], shape) for name, shape in shapes.items() if values.get(name) is not None}
+    return {name: (values[name], shape) for name, shape in _shapes(case).items() if values.get(name) is not None}
+
+
+def _shapes(case: Case) -> dict[str, tuple[int, ...]]:
+    """Each quantity that is asked for, with its shape."""
+    network = case.network
+    trainable = {name: network.parameter_shapes[name] for name in network.trainable}
+    return {LOSS: (), OUTPUTS: (case.batch, *network.output_shape), **trainable, INPUTS: case.inputs.shape}
 
 
 def _unknown_key(key: Any, network: Network) -> Fault:
