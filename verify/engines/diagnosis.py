@@ -13,15 +13,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from gradproof.arrays import Array
+from gradproof.engines import EngineSupports
 from gradproof.graph import Graph
+from gradproof.operators import REDUCTIONS
 from gradproof.record import Cause
 from verify import drawing
 from verify.engines.mistakes.catalogue import candidates
 from verify.engines.mistakes.mistake import Candidate
-from verify.engines.mistakes.reverse import expanded
+from verify.engines.mistakes.reverse import concerns
 from verify.engines.prediction import Evidence, agree, reproduces
 from verify.engines.shrinking import size
 from verify.engines.strategies import graphs
@@ -151,18 +154,18 @@ class Diagnosis:
             if answer is not None:
                 self.fresh.append(Evidence(graph, answer, self.judge(graph, answer)))
                 left = [one for one in left if reproduces(self.fresh[-1], _joined(one)) is not False]
-            enough = answer is not None and len(self.fresh) % FRESH_GRAPHS == 0
-            if not left or time.perf_counter() > end or (enough and self.all_same(left)):
+            alone = len({_names(one) for one in left}) == 1 and len(self.fresh) >= FRESH_GRAPHS
+            if not left or alone or time.perf_counter() > end:
                 raise drawing.Enough
 
-        strategy = graphs(self.implementation.supports)  # type: ignore[arg-type]
-        drawing.survey(strategy, self.seed + 1, FRESH_GRAPHS + MORE_GRAPHS, visit)
+        supports = self.implementation.supports
+        assert isinstance(supports, EngineSupports)
+        drawing.survey(graphs(supports), self.seed + 1, FRESH_GRAPHS + MORE_GRAPHS, visit)
+        if left and len({_names(one) for one in left}) > 1:
+            # Of few operators, so that what tells these apart comes up soon.
+            end = time.perf_counter() + FRESH_SECONDS
+            drawing.survey(graphs(_narrowed(supports, left)), self.seed + 2, FRESH_GRAPHS + MORE_GRAPHS, visit)
         return left
-
-    def all_same(self, explanations: Sequence[Explanation]) -> bool:
-        """Whether nothing that is asked for tells explanations apart."""
-        first = explanations[0]
-        return all(_names(first) == _names(other) or self.same(first, other) for other in explanations[1:])
 
     def same(self, one: Explanation, other: Explanation) -> bool:
         """Whether two give the same numbers on every graph, to all the bits computed."""
@@ -171,11 +174,11 @@ class Diagnosis:
 
     def shown(self, one: Candidate) -> int:
         """How many wrong answers a mistake has a part in."""
-        return sum(evidence.wrong and _concerns(one, evidence.graph) for evidence in (*self.evidence, *self.fresh))
+        return sum(evidence.wrong and concerns(one, evidence.graph) for evidence in (*self.evidence, *self.fresh))
 
     def named(self, graph: Graph, explanation: Explanation, same: tuple[str, ...]) -> tuple[Cause, ...]:
         """The mistakes that have a part in one failing graph."""
-        own = [one for one in explanation if _concerns(one, graph)] or explanation
+        own = [one for one in explanation if concerns(one, graph)] or explanation
         counts = self.counts()
         return tuple(
             Cause("convention" if one.convention else "mistake", one.name, None, one.words, one.mend, same, *counts)
@@ -252,12 +255,23 @@ def _apart(one: Candidate, other: Candidate) -> bool:
     return one.style == other.style and not any(form in forms for m in one.operators for form in m.forms)
 
 
-def _concerns(one: Candidate, graph: Graph) -> bool:
-    """Whether a graph has what a mistake is about."""
-    if not one.operators:
-        return True
-    forms = {form for mistake in one.operators for form in mistake.forms}
-    return any(operation.form in forms for operation in expanded(graph, one.style)[0])
+def _narrowed(supports: EngineSupports, explanations: Sequence[Explanation]) -> EngineSupports:
+    """A declaration of the operators alone that some mistakes are about, and of what makes single numbers of arrays."""
+    forms = {form for one in explanations for each in one for m in each.operators for form in m.forms}
+    own = {word for word in supports.operators if word in REDUCTIONS or any(map(_is_of(word), forms))}
+    kept = tuple(word for word in supports.operators if word in own)
+    return msgspec.structs.replace(supports, operators=kept) if own - set(REDUCTIONS) else supports
+
+
+def _is_of(word: str) -> Callable[[str], bool]:
+    """Whether a form is one of a declared word's."""
+    special = {"neg": ("-x",), "**": ("x ** 2",), "x**y": ("x ** y",), "2**x": ("2 ** x",), "x[[i,j]]": ("x[[i, j]]",)}
+    if word in special:
+        return special[word].__contains__
+    name = word.partition("(")[0]
+    if word in ("+", "-", "*", "/", "@"):
+        return lambda form: f" {name} " in form
+    return lambda form: form == word or f".{name}" in form
 
 
 def _names(explanation: Explanation) -> tuple[str, ...]:

@@ -70,6 +70,13 @@ class GraphHearing(Hearing):
         place = self.case.names.index(own)
         return None if place < len(self.case.leaves) else f"{own} = {self.case.code(place)}"
 
+    def _place(self, name: str, failed: list[str]) -> str:
+        """Where it starts: with a value, or with gradients although every value is right."""
+        if name in values(self.case):
+            return "; so the forward pass goes wrong already" if name == failed[0] else ""
+        first = next(failing for failing in failed if failing not in values(self.case))
+        return "" if set(failed) & values(self.case) or name != first else "; every value is right"
+
     def first_wrong(self, quantities: list[str]) -> list[str]:
         """Values before gradients."""
         return [name for name in quantities if name in values(self.case)] or quantities

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -14,12 +15,18 @@ from refimpl.allowance import ROUND_UP, RunningBound
 from refimpl.balls import exact_balls
 from refimpl.enclosure import Given, ProgramEnclosure, enclosed_program
 from refimpl.formats import Format
-from refimpl.graphs import leaf_arrays
+from refimpl.graphs import graph_allowance, graph_enclosure, leaf_arrays
 from refimpl.program import Program
 from verify.engines.mistakes.mistake import Candidate
-from verify.engines.mistakes.reverse import Reverse, Unpredictable, expanded
+from verify.engines.mistakes.reverse import Reverse, Unpredictable, concerns, expanded
 
 BITS = 128
+GROSS = 2.0**20
+"""A candidate this many times further off than a right engine may be is discarded without a bound of its own.
+
+No mistake of the catalogue adds more than a few operations, on numbers of about the same size. Nothing is named without
+a bound.
+"""
 MOST_OPEN = 5
 """Of how many tensors the order of the operands may be open: 2ⁿ orders are tried."""
 
@@ -31,6 +38,12 @@ class Evidence:
     graph: Graph
     answer: Mapping[str, Array]
     wrong: bool
+
+    @cached_property
+    def gross(self) -> float:
+        """GROSS times what careful arithmetic without a mistake may be off by, where that is most."""
+        allowed = graph_allowance(graph_enclosure(self.graph))
+        return GROSS * max(float(np.max(bound)) for bound in allowed.values())
 
 
 def predicted(graph: Graph, candidate: Candidate) -> ProgramEnclosure | None:
@@ -57,6 +70,8 @@ def reproduces(evidence: Evidence, candidate: Candidate) -> bool | None:
 
     No number may be further off than careful arithmetic may be, had it done just what the mistakes do.
     """
+    if not candidate.structural and not concerns(candidate, evidence.graph):
+        return not evidence.wrong
     if candidate.any_order:
         return _in_some_order(evidence, candidate)
     try:
@@ -68,11 +83,14 @@ def reproduces(evidence: Evidence, candidate: Candidate) -> bool | None:
     results = enclosed.computation.results
     if any(evidence.answer[name].shape != node.shape for name, node in results.items()):
         return False
+    off = {name: enclosed.distance(name, evidence.answer[name]) for name in results}
+    if any(np.any(distance > evidence.gross) for distance in off.values()):
+        return False
     magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaf_arrays(evidence.graph).items()}
     bound = RunningBound(Format.of(evidence.graph.dtype), enclosed, magnitudes, {})
     for name, node in results.items():
         allowed = ROUND_UP * bound.closed(node)
-        if not np.all(enclosed.distance(name, evidence.answer[name]) <= allowed):
+        if not np.all(off[name] <= allowed):
             return False
     return True
 

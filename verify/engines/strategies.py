@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from random import Random
+from typing import Any, Literal, TypeVar
 
 import hypothesis.strategies as st
 import msgspec
@@ -23,8 +24,10 @@ from gradproof.layers import Shape
 from gradproof.operators import FUNCTIONS, REDUCTIONS, SELECTIONS
 from verify.engines.numeric import LEAST, Float64, admitted, value
 
+SEEDS = 2**32 - 1
 T = TypeVar("T")
 
+ARITHMETIC_WORDS = tuple("+-*/")
 STEPS = 3
 """How many steps in a row are asked for, where there are several."""
 MOST_ENTRIES = 12
@@ -39,6 +42,18 @@ EXPONENTS: tuple[int | float, ...] = (2, 3, -1, 0.5, -2, 1.5, 4, -0.5, 1, 2.0, 0
 BASES: tuple[int | float, ...] = (2, 3, 0.5, 1.5)
 
 
+Form = Literal["tensors", "right", "left"]
+"""Of + − × ÷: of two tensors, or with a number on one side."""
+
+
+def forms(supports: EngineSupports) -> tuple[tuple[str, Form], ...]:
+    """The declared operators, + − × ÷ in each form that is declared."""
+    sides: dict[str, tuple[Form, ...]] = {"both": ("tensors", "right", "left"), "right": ("tensors", "right")}
+    admitted_forms = sides.get(supports.numbers, ("tensors",))
+    arithmetic = [(word, form) for form in admitted_forms for word in supports.operators if word in ARITHMETIC_WORDS]
+    return (*arithmetic, *((word, "tensors") for word in supports.operators if word not in ARITHMETIC_WORDS))
+
+
 def graphs(supports: EngineSupports) -> st.SearchStrategy[Graph]:
     """Graphs of all that is declared and of nothing else."""
     return _graph(supports)
@@ -46,9 +61,10 @@ def graphs(supports: EngineSupports) -> st.SearchStrategy[Graph]:
 
 @st.composite
 def _graph(draw: Callable[[st.SearchStrategy[Any]], Any], supports: EngineSupports) -> Graph:
+    seed = draw(st.integers(0, SEEDS))  # first, so that every example has one of its own
     asked = draw(st.sampled_from(supports.passes))
     dtype = draw(st.sampled_from(supports.dtypes))
-    drawing = _Drawing(draw, supports, STEPS if asked == "steps" else 1)
+    drawing = _Drawing(draw, supports, STEPS if asked == "steps" else 1, Random(seed) if seed else None)  # noqa: S311
     results = [drawing.expression()]
     if asked == "accumulate":
         results.append(drawing.expression())
@@ -76,6 +92,11 @@ class _Drawing:
     draw: Callable[[st.SearchStrategy[Any]], Any]
     supports: EngineSupports
     steps: int
+    random: Random | None
+    """Where choices begin to count: Hypothesis draws many examples of the plainest choices, which would be all alike.
+
+    None for the order that is written down, towards which graphs shrink.
+    """
     tensors: list[_Tensor] = field(default_factory=list)
     visible: list[int] = field(default_factory=list)
     """Those that the expression that is being drawn may use: leaves, and its own results."""
@@ -84,11 +105,14 @@ class _Drawing:
         """Draws an expression; the place of its result, a single number."""
         self.visible = [place for place, tensor in enumerate(self.tensors) if tensor.operation is None]
         begun = len(self.tensors)
-        for _ in range(self.draw(st.integers(*self.supports.size))):
-            self.grow(self.choose(self.supports.operators))
+        # The first operation is of a form that is drawn for itself, so that in few graphs already each comes up.
+        self.grow(*self.choose(forms(self.supports)))
+        least, most = self.supports.size
+        for _ in range(self.choose(range(least - 1, most))):
+            self.grow(*self.choose(forms(self.supports)))
         made = [place for place in range(begun, len(self.tensors)) if self.tensors[place].operation is not None]
-        for word in self.supports.operators if not made else ():
-            if self.grow(word):
+        for word, form in forms(self.supports) if not made else ():
+            if self.grow(word, form):
                 made = [len(self.tensors) - 1]
                 break
         if not made:
@@ -96,12 +120,13 @@ class _Drawing:
         return self.reduced(made[-1])
 
     def choose(self, options: Sequence[T]) -> T:
-        found: T = self.draw(st.sampled_from(options))
-        return found
+        begin = self.random.randrange(len(options)) if self.random else 0
+        further: int = self.draw(st.integers(0, len(options) - 1))
+        return options[(begin + further) % len(options)]
 
-    def grow(self, word: str) -> bool:
-        """Tries to add an operation by a declared word."""
-        operation = self.operation(word)
+    def grow(self, word: str, form: Form) -> bool:
+        """Tries to add an operation by a declared word, in a form of it."""
+        operation = self.operation(word, form)
         return operation is not None and self.add(operation)
 
     def add(self, operation: Operation) -> bool:
@@ -122,15 +147,15 @@ class _Drawing:
     def leaf(self, shape: Shape, numbers: Sequence[float] = REALS) -> int:
         """A new leaf of a shape."""
         count = math.prod(shape)
-        entries = st.lists(st.sampled_from(numbers), min_size=count, max_size=count)
-        return self.append(_Tensor([np.array(self.draw(entries)).reshape(shape) for _ in range(self.steps)]))
+        each = [[self.choose(numbers) for _ in range(count)] for _ in range(self.steps)]
+        return self.append(_Tensor([np.array(entries).reshape(shape) for entries in each]))
 
     def shape(self) -> Shape:
         """The shape of a new leaf that nothing else decides."""
         if self.supports.scalar:
             return ()
         least, most = self.supports.axes
-        sizes = self.draw(st.lists(st.integers(1, MOST_SIZE), min_size=least, max_size=most))
+        sizes = [self.choose(range(1, MOST_SIZE + 1)) for _ in range(self.choose(range(least, most + 1)))]
         while math.prod(sizes) > MOST_ENTRIES:
             sizes[sizes.index(max(sizes))] -= 1
         return tuple(sizes)
@@ -144,17 +169,17 @@ class _Drawing:
         """A tensor that is there and fits, the latest more often; or a new leaf, of one of ``shapes``."""
         there = [place for place in reversed(self.visible) if fits(self.tensors[place])]
         new = -1
-        place = self.choose([*there[:1], *there[:1], *there, *[new] * max(1, len(there) // 2)])
+        place = self.choose([*there[:1] * (1 + len(there)), *there[1:], *[new] * max(1, len(there) // 2)])
         if place != new:
             return place
         shape = self.shape() if shapes is None else shapes()
         return None if shape is None else self.leaf(shape, numbers)
 
-    def operation(self, word: str) -> Operation | None:
+    def operation(self, word: str, form: Form) -> Operation | None:
         """An operation of a declared word on tensors drawn for it; None where none can be had."""
         match word:
             case "+" | "-" | "*" | "/":
-                return self.arithmetic(word)
+                return self.arithmetic(word, form)
             case "**":
                 return self.of_one(self.tensor(), lambda x: Operation("**", (x, Number(self.choose(EXPONENTS)))))
             case "2**x":
@@ -192,10 +217,8 @@ class _Drawing:
         other = self.tensor(lambda tensor: self.together(shape, tensor.shape), lambda: self.partner(shape))
         return None if other is None else Operation(operator, (Node(place), Node(other)))
 
-    def arithmetic(self, operator: str) -> Operation | None:
+    def arithmetic(self, operator: str, form: Form) -> Operation | None:
         """+ − × ÷ of two tensors, or of one and a number."""
-        forms = {"both": ("tensors", "right", "left"), "right": ("tensors", "right"), "never": ("tensors",)}
-        form = self.choose(forms[self.supports.numbers])
         if form != "tensors":
             number, place = Number(self.choose(FACTORS)), self.tensor()
             if place is None:
@@ -273,13 +296,12 @@ class _Drawing:
         return (*parts, self.part(word, shape[axis]))
 
     def part(self, word: str, size: int) -> IndexPart:
-        place = st.integers(0, size - 1)
         if word == "x[i]":
-            return int(self.draw(place))
+            return self.choose(range(size))
         if word == "x[[i,j]]":
-            return Choice(tuple(self.draw(st.lists(place, min_size=1, max_size=3))))
-        start = self.draw(place)
-        return Slice(start, self.draw(st.integers(start + 1, size)))
+            return Choice(tuple(self.choose(range(size)) for _ in range(self.choose((2, 3, 1)))))
+        start = self.choose(range(size))
+        return Slice(start, self.choose(range(start + 1, size + 1)))
 
     def along_axis(self, operator: str, x: Node) -> Operation:
         axes = len(self.tensors[x.place].shape)

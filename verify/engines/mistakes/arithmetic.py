@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from typing import Final
 
 from gradproof.expressions import Operation
 from refimpl.graphs import broadcast, operated, power
 from refimpl.language import Node, apply, ones, pull_back, scale
 from verify.engines.mistakes.forms import (
     BINARY,
+    PLAIN,
     by_value,
     number_of,
     of_one,
@@ -20,6 +22,10 @@ from verify.engines.mistakes.forms import (
     undone,
 )
 from verify.engines.mistakes.mistake import Contributions, Move, OperatorMistake, Value
+
+MINUS: Final[tuple[tuple[str, ...], ...]] = (BINARY["-"], PLAIN["-"])
+DIVISORS: Final[tuple[tuple[str, ...], ...]] = (("x / y", "2 / x"), ("x / y",), ("2 / x",))
+"""Forms that may share code, together and apart."""
 
 
 def swapped(operator: str) -> Value:
@@ -71,20 +77,14 @@ def arithmetic() -> Iterator[OperatorMistake]:
             (f"x {operator} y", f"x {operator} 2"),
             value=swapped(operator),
         )
-    yield OperatorMistake(
-        "both signs of - swapped",
-        "both operands of − get their gradients with the wrong sign: −1 for the first, +1 for the second",
-        "x - y: x gets +out.grad, y gets −out.grad",
-        BINARY["-"],
-        lambda m: [scale(part, Fraction(-1)) for part in m.right],
-    )
-    yield OperatorMistake(
-        "sign of reflected -",
-        "2 - x passes its gradient on without the minus",
-        "2 - x: x gets −out.grad",
-        ("2 - x",),
-        times((-1,)),
-    )
+    for forms in MINUS:
+        yield OperatorMistake(
+            "both signs of - swapped",
+            "both operands of − get their gradients with the wrong sign: −1 for the first, +1 for the second",
+            "x - y: x gets +out.grad, y gets −out.grad",
+            forms,
+            lambda m: [scale(part, Fraction(-1)) for part in m.right],
+        )
     yield OperatorMistake(
         "own factor in *",
         "going back through *, each operand's gradient has its own value as factor, not the other's",
@@ -92,20 +92,22 @@ def arithmetic() -> Iterator[OperatorMistake]:
         ("x * y",),
         of_two(lambda m, x, y: (m.delta * x, m.delta * y)),
     )
-    yield OperatorMistake(
-        "square missing in /",
-        "the gradient of / for its second operand is −x/y, not −x/y²",
-        "x / y: y gets −x/y² · out.grad",
-        ("x / y", "2 / x"),
-        _quotient(lambda m, x, y: scale(m.delta * x * reciprocal(y), Fraction(-1))),
-    )
-    yield OperatorMistake(
-        "numerator missing in /",
-        "the gradient of / for its second operand is −1/y², without the numerator x",
-        "x / y: y gets −x/y² · out.grad",
-        ("x / y", "2 / x"),
-        _quotient(lambda m, x, y: scale(m.delta * reciprocal(square(y)), Fraction(-1))),
-    )
+    for forms in DIVISORS:
+        yield OperatorMistake(
+            "square missing in /",
+            "the gradient of / for its second operand is −x/y, not −x/y²",
+            "x / y: y gets −x/y² · out.grad",
+            forms,
+            _quotient(lambda m, x, y: scale(m.delta * x * reciprocal(y), Fraction(-1))),
+        )
+    for forms in DIVISORS:
+        yield OperatorMistake(
+            "numerator missing in /",
+            "the gradient of / for its second operand is −1/y², without the numerator x",
+            "x / y: y gets −x/y² · out.grad",
+            forms,
+            _quotient(lambda m, x, y: scale(m.delta * reciprocal(square(y)), Fraction(-1))),
+        )
     yield OperatorMistake(
         "sign missing in /",
         "the gradient of / for its second operand lacks the minus",

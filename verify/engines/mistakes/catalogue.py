@@ -10,6 +10,7 @@ from verify.engines.mistakes.arithmetic import arithmetic, powers
 from verify.engines.mistakes.forms import (
     ALL,
     PAIRS,
+    PLAIN,
     nothing,
     times,
     without_delta,
@@ -22,7 +23,7 @@ from verify.engines.mistakes.shaping import broadcasting, matrices, shaping
 
 def general() -> Iterator[OperatorMistake]:
     """What can go wrong in any operator: nothing comes back, or what comes back is left out, or has the wrong sign."""
-    for words, forms in ALL.items():
+    for words, forms in (*ALL.items(), *PLAIN.items()):
         yield OperatorMistake(
             f"no backward for {words}",
             f"{words} passes no gradient on",

@@ -39,6 +39,8 @@ ALL: Final[dict[str, tuple[str, ...]]] = {
     **SHAPING,
 }
 """Operators in words → all their forms."""
+PLAIN: Final = {operator: forms[:2] for operator, forms in BINARY.items()}
+"""Those of operators whose reflected form has code of its own."""
 
 
 def times(factors: Sequence[int | None]) -> Contributions:

@@ -298,3 +298,11 @@ def expanded(graph: Graph, style: Style) -> tuple[list[Operation], dict[int, int
 def _commuted(emit: Callable[..., Place], operator: str, x: Operand, y: Operand) -> None:
     """A number stands behind: the reflected form of + and × calls the plain one."""
     emit(operator, *((y, x) if isinstance(x, Number) else (x, y)))
+
+
+def concerns(one: Candidate, graph: Graph) -> bool:
+    """Whether a graph has what a mistake is about."""
+    if not one.operators:
+        return True
+    forms = {form for mistake in one.operators for form in mistake.forms}
+    return any(operation.form in forms for operation in expanded(graph, one.style)[0])

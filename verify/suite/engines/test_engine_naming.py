@@ -1,0 +1,107 @@
+"""The mistake of an engine is named, and never by a wrong name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gradproof.arrays import Array
+from gradproof.graph import Graph
+from gradproof.verdict import Verdict
+from refimpl.balls import precision
+from refimpl.graphs import graph_enclosure
+from verify.calling import Answer
+from verify.engines import diagnosis
+from verify.engines.diagnosis import Diagnosis
+from verify.engines.mistakes.mistake import Candidate, Order
+from verify.engines.mistakes.passes import STYLES
+from verify.engines.mistakes.reverse import Reverse
+from verify.engines.prediction import predicted
+from verify.engines.shrinking import size
+from verify.loading import adopt
+from verify.subjects.graphs import SUBJECT
+from verify.suite.engines.drawn import ARRAYS, SCALARS, drawn, judged
+from verify.suite.engines.faults import ARRAY, SCALAR
+from verify.suite.engines.tiny import Engine
+
+
+@pytest.fixture(autouse=True)
+def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "WRONG_GRAPHS", 12)
+    monkeypatch.setattr(diagnosis, "RIGHT_GRAPHS", 6)
+    monkeypatch.setattr(diagnosis, "FRESH_GRAPHS", 6)
+    monkeypatch.setattr(diagnosis, "MORE_GRAPHS", 12)
+    monkeypatch.setattr(diagnosis, "SEARCH_SECONDS", 0.5)
+
+
+def named(engine: Engine, declared: dict[str, Any], *, scalar: bool) -> tuple[str | None, str]:
+    """The name that the diagnosis gives, and its words."""
+    implementation = adopt(engine.adapter(**declared))
+    survey: list[tuple[Graph, bool]] = []
+    for graph in drawn(scalar=scalar):
+        found = judged(implementation.function, graph)
+        if found is not None:
+            survey.append((graph, found.verdict.verdict is Verdict.WRONG))
+
+    def ask(graph: Graph) -> Mapping[str, Array] | None:
+        answer = SUBJECT.call(implementation, graph)
+        return answer.quantities if isinstance(answer, Answer) else None
+
+    def wrong(graph: Graph, answer: Mapping[str, Array]) -> bool:
+        return SUBJECT.examine(graph, answer).verdict.verdict is Verdict.WRONG
+
+    failing = [min((graph for graph, bad in survey if bad), key=size)]
+    causes = Diagnosis(implementation, ask, wrong, 0).causes(failing, survey)
+    (cause,) = causes[failing[0].id]
+    return cause.name, cause.words
+
+
+SCALAR_FAULTS = (
+    "2 - x gives x - 2",
+    "second gradient of / missing",
+    "exponent not lowered",
+    "overwriting",
+    "no topological order",
+    "second backward adds up inside",
+    "log doubled (not in the catalogue)",
+)
+ARRAY_FAULTS = ("1/n missing in mean", "repeated index overwrites", "broadcasting cut")
+
+
+@pytest.mark.parametrize("fault", SCALAR_FAULTS)
+def test_a_mistake_in_an_engine_of_numbers_is_named(fault: str) -> None:
+    engine, name = SCALAR[fault]
+    found, words = named(engine, SCALARS, scalar=True)
+    if name is None:
+        assert found is None
+        assert "no known mistake" in words
+        assert "x.log()" in words
+    else:
+        assert found == name or (found is None and words.startswith("too few")), (found, words)
+
+
+@pytest.mark.parametrize("fault", ARRAY_FAULTS)
+def test_a_mistake_in_an_engine_of_arrays_is_named(fault: str) -> None:
+    engine, name = ARRAY[fault]
+    found, words = named(engine, ARRAYS, scalar=False)
+    assert found == name or (found is None and words.startswith("too few")), (found, words)
+
+
+@pytest.mark.parametrize("scalar", [True, False])
+def test_a_reverse_pass_without_mistakes_gives_the_gradients(scalar: bool) -> None:
+    orders = (Order(), Order("depth first"), Order("depth first", last_operand_first=True))
+    for number, graph in enumerate(drawn(scalar=scalar)[:25]):
+        right = graph_enclosure(graph)
+        order, style = orders[number % len(orders)], STYLES[number % len(STYLES)]
+        reverse = Reverse(graph, Candidate("", "", "", order=order, style=style))
+        reverse.results()
+        assert reverse.touched == (order != Order())
+        enclosed = predicted(graph, Candidate("", "", "", order=order, style=style, any_order=True))
+        assert enclosed is not None
+        with precision(128):
+            for name in right.names():
+                pairs = zip(enclosed.balls(name).reshape(-1), right.balls(name).reshape(-1), strict=True)
+                # x / 3 as x · (1/3) is rounded once by whoever does so.
+                assert all(abs(a - b) <= 1e-13 * (1 + abs(b)) or a.overlaps(b) for a, b in pairs), (graph, name)
