@@ -51,7 +51,7 @@ def some(parts: Any, count: int, **supports: Any) -> list[OperationCase]:
 
 
 @pytest.mark.parametrize("parts", CHAINS)
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_an_operation_is_a_network_without_the_rest(parts: Any, data: Any) -> None:
     case = data.draw(drawn(parts, batch=(1, 3)))
@@ -81,7 +81,7 @@ def test_the_mean_of_no_sample_is_not_asked_for() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_what_gradients_are_added_to_is_added(data: Any) -> None:
     case = data.draw(drawn(("dense",), batch=(1, 3), gradients="added"))
     added = operation_enclosure(case)
@@ -94,7 +94,7 @@ def test_what_gradients_are_added_to_is_added(data: Any) -> None:
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @given(data=st.data())
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_careful_arithmetic_stays_within_its_allowance(dtype: Any, data: Any) -> None:
     case = data.draw(drawn(("softmax",), dtypes=dtype, batch=(1, 3)))
     arguments = case.arguments()

@@ -13,7 +13,6 @@ import pytest
 
 import gradproof
 from gradproof.cases import from_data
-from gradproof.declaration import declaring
 from gradproof.layouts import Layout
 from gradproof.operation_case import OperationCase
 from gradproof.operations import OperationSupports
@@ -24,6 +23,7 @@ from verify.campaign import PROFILES, check
 from verify.loading import adopt, load
 from verify.operations import causes as naming
 from verify.operations.features import told_apart
+from verify.operations.strategies import operation_cases
 from verify.subjects import subject_of
 from verify.suite.operations import kernels
 from verify.suite.operations.kernels import NARROW, RIGHT, causes, survey
@@ -33,19 +33,19 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "operations"
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_kernels_are_never_accused(name: str) -> None:
-    _, counts, judged = survey(RIGHT[name], 30)
-    assert counts == {Verdict.CORRECT: 30}, [found for _, found in judged if found]
+    _, counts, judged = survey(RIGHT[name], 12)
+    assert counts == {Verdict.CORRECT: 12}, [found for _, found in judged if found]
 
 
 def test_torch_is_right_in_every_precision_and_layout_that_it_knows() -> None:
     pytest.importorskip("torch")
     target = load(f"{EXAMPLES / 'torch_function.py'}:adapter")
     assert target.supports.dtypes == NARROW  # type: ignore[attr-defined]
-    _, counts, _ = survey(target, 60)
-    assert counts == {Verdict.CORRECT: 60}
+    _, counts, _ = survey(target, 24)
+    assert counts == {Verdict.CORRECT: 24}
 
 
-@pytest.mark.parametrize("name", ["softmax", "gelu", "silu", "softplus", "elu", "hard_tanh"])
+@pytest.mark.parametrize("name", ["softmax", "gelu", "softplus", "elu"])
 def test_torchs_own_activations_are_right_in_every_precision(name: str) -> None:
     torch = pytest.importorskip("torch")
     example: Any = load(f"{EXAMPLES / 'torch_function.py'}:adapter").function.__globals__
@@ -54,7 +54,6 @@ def test_torchs_own_activations_are_right_in_every_precision(name: str) -> None:
         "softmax": lambda x: functional.softmax(x, -1),
         "softplus": lambda x: functional.softplus(x, threshold=40),
         "elu": functional.elu,
-        "hard_tanh": functional.hardtanh,
     }.get(name) or getattr(functional, name)
     layouts = ("offset", "padded", "transposed", "strided", "broadcast")
 
@@ -65,16 +64,17 @@ def test_torchs_own_activations_are_right_in_every_precision(name: str) -> None:
         y.backward(example["tensor"](upstream))
         return example["array"](y), example["array"](x.grad)
 
-    _, counts, judged = survey(adapter, 25)
-    assert counts == {Verdict.CORRECT: 25}, [found for _, found in judged if found]
+    _, counts, judged = survey(adapter, 10)
+    assert counts == {Verdict.CORRECT: 10}, [found for _, found in judged if found]
 
 
 # ---- planted faults ----
 
 
 @pytest.fixture(autouse=True)
-def _few_fresh_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(naming, "FRESH_CASES", 15)
+def _few_cases_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for count, few in (("FRESH_CASES", 8), ("WRONG_CASES", 12), ("RIGHT_CASES", 8)):
+        monkeypatch.setattr(naming, count, few)
 
 
 @pytest.mark.parametrize(
@@ -110,21 +110,15 @@ def test_faults_are_caught_and_named(fault: str, name: str, words: str) -> None:
     ],
 )
 def test_faults_outside_the_catalogue_are_told_apart_and_not_named(fault: str, words: str) -> None:
-    (cause,) = causes(getattr(kernels, fault), 80)
+    (cause,) = causes(getattr(kernels, fault), 40)
     assert (cause.kind, cause.name, cause.mend) == ("unknown", None, None)
     assert words in cause.words
     assert "right: all" in cause.words
 
 
-@pytest.mark.parametrize("kept", ["sum", "mask"])
-def test_a_function_that_keeps_state_is_found_by_a_second_call(kept: str) -> None:
-    if kept == "mask":
-        target: Any = kernels.KeepsMask()
-        declared = OperationSupports(parts=("relu",))
-    else:
-        target = KeepsSum()
-        declared = OperationSupports(parts=("dense",))
-    declaring(declared)(target)
+@pytest.mark.parametrize(("kind", "part"), [(kernels.KeepsSum, "dense"), (kernels.KeepsMask, "relu")])
+def test_a_function_that_keeps_state_is_found_by_a_second_call(kind: type, part: str) -> None:
+    target = gradproof.operation(part)(kind())
     implementation, counts, judged = survey(target, 30)
     assert counts[Verdict.WRONG] > 3
     case, findings = next((case, f) for case, f in judged if f)
@@ -132,18 +126,6 @@ def test_a_function_that_keeps_state_is_found_by_a_second_call(kept: str) -> Non
     assert "only on a second call" in findings[0].message
     found = subject_of(implementation.supports).causes(implementation, {case: findings}, judged, 0)
     assert [cause.name for cause in found[case.id]] == ["keeps state"]
-
-
-class KeepsSum:
-    """The first of two calls leaves its weight gradient for the second to add to."""
-
-    def __init__(self) -> None:
-        self.left: Any = None
-
-    def __call__(self, x: Any, W: Any, b: Any, upstream: Any) -> Any:
-        dW = x.T @ upstream
-        total, self.left = (dW, dW) if self.left is None else (dW + self.left, None)
-        return x @ W + b, upstream @ W.T, total, upstream.sum(axis=0)
 
 
 def test_writing_into_what_is_given_breaks_the_protocol() -> None:
@@ -225,13 +207,13 @@ def test_nothing_is_said_where_nothing_sets_cases_apart() -> None:
 
 
 def test_what_is_said_of_cases_is_true_of_all() -> None:
-    _, _, judged = survey(RIGHT["dense"], 60)
-    cases = [case for case, _ in judged]
+    cases: list[OperationCase] = []
+    drawing.survey(operation_cases(adopt(RIGHT["dense"]).supports), 0, 90, cases.append)  # type: ignore[arg-type]
     words = told_apart([(case, case.layouts.get("weight") == "transposed") for case in cases])
-    if any(case.layouts.get("weight") == "transposed" for case in cases):
-        assert "weight is the transpose" in words
-    words = told_apart([(case, case.operation.input_shape[0] >= 17) for case in cases])
-    assert "of 17 features or more" in words or "features or more" in words
+    assert "in which weight is the transpose" in words
+    words = told_apart([(case, case.operation.input_shape[0] >= 15) for case in cases])
+    assert "features or more" in words
+    assert told_apart([(case, number % 2 == 0) for number, case in enumerate(cases)]) == ""
 
 
 # ---- whole runs ----
@@ -280,9 +262,9 @@ def test_families_are_layouts_and_precisions() -> None:
 def test_examples(target: str, verdict: Verdict) -> None:
     if target.startswith("c_kernel") and not any(map(shutil.which, ("cc", "gcc", "clang"))):
         pytest.skip("no C compiler")
-    _, verdicts, _ = survey(load(f"{EXAMPLES / target}"), 20)
+    _, verdicts, _ = survey(load(f"{EXAMPLES / target}"), 12)
     if verdict is Verdict.CORRECT:
-        assert verdicts == {Verdict.CORRECT: 20}
+        assert verdicts == {Verdict.CORRECT: 12}
     else:
         assert verdicts[verdict] > 3
         assert set(verdicts) <= {verdict, Verdict.CORRECT}
