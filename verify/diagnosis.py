@@ -14,6 +14,7 @@ loss, or penalised cases) with one that explains these, and two of which each ex
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -140,6 +141,8 @@ class _Evidence:
             right = None if self.wrong is None else not self.wrong & key
             first = next(iter(self._predictions.values()), None)
             part = {name: array for name, array in self.answer.items() if name.removeprefix(RADIUS) in key}
+            # What is wrong comes first: most mistakes would not give it, and nothing else need be asked of them.
+            part = dict(sorted(part.items(), key=lambda item: item[0] not in (self.wrong or ())))
             self._predictions[key] = (
                 Prediction(self.case, part, right=right) if first is None else first.part(part, right)
             )
@@ -342,7 +345,9 @@ def _plain(explanation: Explanation) -> str:
     parts = []
     for candidate in explanation:
         words = candidate.mistake.words.replace("{f}", candidate.kind or "the activation")
-        parts.append(words.replace("{loss}", "another loss") + _where(candidate))
+        for place, said in (("{loss}", "another loss"), ("{N}", ""), ("{K}", ""), ("{NK}", ""), ("{rest}", "")):
+            words = words.replace(place, said)
+        parts.append(words + _where(candidate))
     return ", and ".join(parts)
 
 
@@ -358,7 +363,18 @@ def _filled(words: str, candidate: Candidate, moves: Sequence[Move], case: Case)
     met = dict.fromkeys(str(move.layer.name) for move in moves if isinstance(move, ThroughActivation))
     kinds = [candidate.kind] if candidate.kind else list(met)
     declared = "an upstream gradient" if case.network.loss is None else str(case.network.loss)
-    return words.replace("{f}", _listed(kinds) or "the activation").replace("{loss}", declared)
+    outputs = math.prod(case.network.output_shape)
+    said = {
+        "{f}": _listed(kinds) or "the activation",
+        "{loss}": declared,
+        "{N}": f" ({case.batch})",
+        "{K}": f" ({outputs})",
+        "{NK}": f" ({case.batch * outputs})",
+        "{rest}": "" if case.network.penalty is None else "; the penalty's part is right",
+    }
+    for place, word in said.items():
+        words = words.replace(place, word)
+    return words
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -17,7 +17,11 @@ Rewrite = Callable[[Any], Node | None]
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """One mistake. In its words, ``{f}`` stands for the activation and ``{loss}`` for the declared loss."""
+    """One mistake.
+
+    In its words, ``{f}`` stands for the activation, ``{loss}`` for the declared loss, ``{N}``, ``{K}`` and ``{NK}`` for
+    the numbers of samples, outputs, and all outputs of the batch, ``{rest}`` for what else is right.
+    """
 
     name: str
     words: str

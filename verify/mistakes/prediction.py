@@ -28,6 +28,9 @@ from verify.mistakes.moves import Move
 BITS = 128
 """Working precision. Where it does not tell the sign of a hinge's argument, both slopes are held."""
 
+Passed = tuple[list[tuple[Candidate, Move]], dict[str, Node]]
+"""The moves that mistakes change on one case, and the answer that comes of it."""
+
 
 class Prediction:
     """Predictions for one case.
@@ -44,6 +47,7 @@ class Prediction:
         self.right = right
         """Whether the answer was found right: a candidate that changes nothing reproduces it then; None: unknown."""
         self.forward = Forward(case)
+        self._alone: dict[Candidate, Passed] = {}
         self._values: dict[int, Values] = {}
         self._kept: list[Node] = []  # an identity is one node's alone only while that lives
         self._bounded: set[int] = set()
@@ -69,15 +73,14 @@ class Prediction:
 
     def reproduces(self, candidates: Sequence[Candidate]) -> bool:
         """Whether these candidates together could have given the answer: no number is further off than allowed."""
-        backward = Backward(self.forward, candidates)
-        results = backward.results()
-        if not backward.touched and self.right is not None:
+        touched, results = self._passed(candidates)
+        if not touched and self.right is not None:
             return self.right
         return all(self._fits(name, results[name]) for name in self.answer)
 
     def agree(self, one: Sequence[Candidate], other: Sequence[Candidate]) -> bool:
         """Whether two predictions are the same as far as BITS bits tell."""
-        ours, theirs = (Backward(self.forward, candidates).results() for candidates in (one, other))
+        ours, theirs = (self._passed(candidates)[1] for candidates in (one, other))
         for name in self.answer:
             self._enclose(ours[name])
             self._enclose(theirs[name])
@@ -88,9 +91,19 @@ class Prediction:
 
     def touched(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Move]]:
         """The moves of this case that candidates change."""
-        backward = Backward(self.forward, candidates)
-        backward.results()
-        return backward.touched
+        return self._passed(candidates)[0]
+
+    def _passed(self, candidates: Sequence[Candidate]) -> Passed:
+        """The moves that candidates change, and what they give; of a candidate by itself, made once."""
+        if len(candidates) != 1:
+            backward = Backward(self.forward, candidates)
+            results = backward.results()
+            return backward.touched, results
+        (candidate,) = candidates
+        if candidate not in self._alone:
+            backward = Backward(self.forward, candidates)
+            self._alone[candidate] = (backward.touched, backward.results())
+        return self._alone[candidate]
 
     def _flat(self, node: Node) -> npt.NDArray[np.object_]:
         return self._values[id(node)].reshape(-1)

@@ -8,10 +8,11 @@ from typing import Any
 
 from gradproof.layers import Activation
 from gradproof.loss import Loss, Penalty
+from gradproof.network import is_bias
 from gradproof.vocabulary import LOSSES as WORDS
 from gradproof.vocabulary import REDUCTIONS, UNIT, Reduction
 from refimpl.definitions import losses_of, penalty_of, reduced, softmax
-from refimpl.language import Node, Step, apply, gradients, ones, pull_back, scale, spread, total
+from refimpl.language import Leaf, Node, Step, apply, gradients, ones, pull_back, scale, spread, total
 from verify.mistakes.activations import through
 from verify.mistakes.backward import spread_rows
 from verify.mistakes.mistake import Mistake
@@ -76,8 +77,8 @@ def _conventions(
     """One convention met in the gradient, in the loss, and in both."""
     mend = "declare what is meant, or compute what is declared"
     forms = (
-        (f"gradient: {name}", f"the gradient is exact for {what}; {declared}", delta),
-        (f"loss and gradient: {name}", f"loss and gradient are exact for {what}; {declared}", (*delta, *value)),
+        (f"gradient: {name}", f"the gradient is exact for {what}; {declared}{{rest}}", delta),
+        (f"loss and gradient: {name}", f"loss and gradient are exact for {what}; {declared}{{rest}}", (*delta, *value)),
         (f"loss: {name}", f"the gradient is right, and the loss is exact for {what}; {declared}", value),
     )
     return tuple(
@@ -111,14 +112,14 @@ def _factors() -> tuple[Mistake, ...]:
     sized: tuple[tuple[str, str, Sized], ...] = (
         ("2", "doubled", lambda n, k: Fraction(2)),
         ("1/2", "halved", lambda n, k: Fraction(1, 2)),
-        ("N", "multiplied by the number of samples", lambda n, k: Fraction(n)),
-        ("1/N", "divided by the number of samples", lambda n, k: Fraction(1, n)),
-        ("K", "multiplied by the number of outputs", lambda n, k: Fraction(k)),
-        ("1/K", "divided by the number of outputs", lambda n, k: Fraction(1, k)),
-        ("NK", "multiplied by the number of all outputs of the batch", lambda n, k: Fraction(n * k)),
-        ("1/NK", "divided by the number of all outputs of the batch", lambda n, k: Fraction(1, n * k)),
-        ("2/N", "doubled and divided by the number of samples", lambda n, k: Fraction(2, n)),
-        ("2/K", "doubled and divided by the number of outputs", lambda n, k: Fraction(2, k)),
+        ("N", "multiplied by the number of samples{N}", lambda n, k: Fraction(n)),
+        ("1/N", "divided by the number of samples{N}", lambda n, k: Fraction(1, n)),
+        ("K", "multiplied by the number of outputs{K}", lambda n, k: Fraction(k)),
+        ("1/K", "divided by the number of outputs{K}", lambda n, k: Fraction(1, k)),
+        ("NK", "multiplied by the number of all outputs of the batch{NK}", lambda n, k: Fraction(n * k)),
+        ("1/NK", "divided by the number of all outputs of the batch{NK}", lambda n, k: Fraction(1, n * k)),
+        ("2/N", "doubled and divided by the number of samples{N}", lambda n, k: Fraction(2, n)),
+        ("2/K", "doubled and divided by the number of outputs{K}", lambda n, k: Fraction(2, k)),
     )
     found: list[Mistake] = []
     for name, words, factor in sized:
@@ -391,48 +392,6 @@ PENALTY_MISTAKES: tuple[Mistake, ...] = (
         _times(lambda m: Fraction(-1)),
     ),
     _penalty(
-        "penalty doubled",
-        "the penalty's part of the gradient is twice what it should be, as for λ in place of λ/2; the rest is right",
-        "declare the penalty that is meant, or halve its gradient",
-        _times(lambda m: Fraction(2)),
-        convention=True,
-    ),
-    _penalty(
-        "penalty halved",
-        "the penalty's part of the gradient is half what it should be, as for λ/2 in place of λ; the rest is right",
-        "declare the penalty that is meant, or double its gradient",
-        _times(lambda m: Fraction(1, 2)),
-        convention=True,
-    ),
-    _penalty(
-        "penalty on biases",
-        "the gradient is exact for a penalty over biases too; over weights alone is declared",
-        "declare that biases are penalised, or leave them out",
-        lambda m: None if m.penalised or not m.bias else _slope(m),
-        convention=True,
-    ),
-    _penalty(
-        "penalty not on biases",
-        "the gradient is exact for a penalty over weights alone; over weights and biases is declared",
-        "declare that biases are not penalised, or add their part",
-        lambda m: scale(m.right, Fraction(0)) if m.bias and m.penalised else None,
-        convention=True,
-    ),
-    _penalty(
-        "penalty / N",
-        "the penalty's part of the gradient is divided by the number of samples; the rest is right",
-        "declare a penalty divided by the batch, or add it undivided",
-        _times(lambda m: Fraction(1, m.batch)),
-        convention=True,
-    ),
-    _penalty(
-        "penalty x N",
-        "the penalty's part of the gradient is multiplied by the number of samples; the rest is right",
-        "add it once a step, not once a sample",
-        _times(lambda m: Fraction(m.batch)),
-        convention=True,
-    ),
-    _penalty(
         "penalty of the gradient",
         "the penalty adds λ times the gradient, not λ times the parameter",
         "add λ · θ",
@@ -458,6 +417,95 @@ PENALTY_MISTAKES: tuple[Mistake, ...] = (
     ),
 )
 
+
+def _agreed(
+    name: str,
+    what: str,
+    mend: str,
+    slope: Callable[[PenaltyGradient], Node | None],
+    value: Callable[[LossValue], Node | None],
+) -> tuple[Mistake, ...]:
+    """Another convention of the penalty, met in the gradient, in the loss, and in both; the data's term is right."""
+    forms: tuple[tuple[str, str, tuple[tuple[Any, Any], ...]], ...] = (
+        (name, f"the penalty's part of the gradient is {what}; the data's part is right", ((PenaltyGradient, slope),)),
+        (
+            f"loss and gradient: {name}",
+            f"the penalty's part of loss and gradient is {what}; the data's part is right",
+            ((PenaltyGradient, slope), (LossValue, value)),
+        ),
+        (
+            f"loss: {name}",
+            f"the gradient is right, and the penalty's part of the loss is {what}",
+            ((LossValue, value),),
+        ),
+    )
+    return tuple(Mistake(form, words, mend, moves, local=False, convention=True) for form, words, moves in forms)
+
+
+def _scaled_penalty(factor: Callable[[Any], Fraction]) -> Callable[[LossValue], Node | None]:
+    return lambda m: None if m.penalty is None else m.data + scale(m.penalty, factor(m))
+
+
+def _over(parameters: Callable[[LossValue], Sequence[Node]]) -> Callable[[LossValue], Node | None]:
+    """The loss with a penalty over other parameters; None where these are the declared ones."""
+
+    def value(m: LossValue) -> Node | None:
+        if m.network.penalty is None or len(parameters(m)) == len(m.theta):
+            return None
+        return _with_penalty(m.data, penalty_of(m.network.penalty, list(parameters(m))))
+
+    return value
+
+
+def _is_weight(theta: Node) -> bool:
+    return isinstance(theta.primitive, Leaf) and not is_bias(theta.primitive.name)
+
+
+PENALTY_CONVENTIONS: tuple[Mistake, ...] = (
+    *_agreed(
+        "penalty doubled",
+        "twice what it should be, as for λ in place of λ/2",
+        "declare the penalty that is meant, or halve its gradient",
+        _times(lambda m: Fraction(2)),
+        _scaled_penalty(lambda m: Fraction(2)),
+    ),
+    *_agreed(
+        "penalty halved",
+        "half what it should be, as for λ/2 in place of λ",
+        "declare the penalty that is meant, or double its gradient",
+        _times(lambda m: Fraction(1, 2)),
+        _scaled_penalty(lambda m: Fraction(1, 2)),
+    ),
+    *_agreed(
+        "penalty / N",
+        "divided by the number of samples{N}",
+        "declare a penalty divided by the batch, or add it undivided",
+        _times(lambda m: Fraction(1, m.batch)),
+        _scaled_penalty(lambda m: Fraction(1, m.batch)),
+    ),
+    *_agreed(
+        "penalty x N",
+        "multiplied by the number of samples{N}",
+        "add it once a step, not once a sample",
+        _times(lambda m: Fraction(m.batch)),
+        _scaled_penalty(lambda m: Fraction(m.batch)),
+    ),
+    *_agreed(
+        "penalty on biases",
+        "exact for one over biases too, where weights alone are declared",
+        "declare that biases are penalised, or leave them out",
+        lambda m: None if m.penalised or not m.bias else _slope(m),
+        _over(lambda m: (*m.theta, *m.others)),
+    ),
+    *_agreed(
+        "penalty not on biases",
+        "exact for one over weights alone, where biases are declared too",
+        "declare that biases are not penalised, or add their part",
+        lambda m: scale(m.right, Fraction(0)) if m.bias and m.penalised else None,
+        _over(lambda m: tuple(filter(_is_weight, m.theta))),
+    ),
+)
+
 VALUE_MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "loss: penalty missing",
@@ -469,4 +517,11 @@ VALUE_MISTAKES: tuple[Mistake, ...] = (
     ),
 )
 
-MISTAKES: tuple[Mistake, ...] = (*_losses(), *LOSS_MISTAKES, *_factors(), *PENALTY_MISTAKES, *VALUE_MISTAKES)
+MISTAKES: tuple[Mistake, ...] = (
+    *_losses(),
+    *LOSS_MISTAKES,
+    *_factors(),
+    *PENALTY_CONVENTIONS,
+    *PENALTY_MISTAKES,
+    *VALUE_MISTAKES,
+)

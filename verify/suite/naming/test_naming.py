@@ -6,9 +6,10 @@ Three implementations carry them, which share nothing with the catalogue: whole 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import engine  # type: ignore[import-not-found,unused-ignore]
 import looped  # type: ignore[import-not-found,unused-ignore]
@@ -25,6 +26,7 @@ from verify.diagnosis import Diagnosis, Surveyed, diagnose
 from verify.loading import adopt
 from verify.mistakes.backward import Backward
 from verify.mistakes.catalogue import CATALOGUE, candidates
+from verify.mistakes.mistake import Candidate
 from verify.mistakes.prediction import Prediction
 from verify.strategies import cases as cases_of
 from verify.strategies import everything
@@ -33,7 +35,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # faulty form
 
 Implementation = Callable[[Case], Any]
 
-TREES = msgspec.structs.replace(everything(), dtypes=("float64",), depth=(1, 3), width=(1, 3), batch=(1, 3))
+KINDS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "softplus", "softmax")
+TREES = msgspec.structs.replace(
+    everything(), hidden=KINDS, output=KINDS, dtypes=("float64",), depth=(1, 3), width=(1, 3), batch=(1, 3)
+)
 LOOPS = Supports(
     losses=("half_squared_error/batch_mean",),
     hidden=("sigmoid", "tanh", "relu"),
@@ -45,13 +50,22 @@ NUMBERS = Supports(
     hidden=("tanh", "leaky_relu"),
     output=("tanh", "leaky_relu", "identity"),
 )
-SURVEY, RARE = 50, 400
-"""Cases drawn: at first, and where none of these shows a mistake."""
+SURVEY, RARE, FRESH = 50, 400, 150
+"""Cases drawn: at first, where none of these shows a mistake, and new ones to tell apart what remains."""
+DRAW = drawing.survey
 
 
 @pytest.fixture(autouse=True)
 def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough to name by, and quick."""
+    """Enough to name by, and quick: new cases are drawn once for all tests."""
+
+    def again(supports: Supports, seed: int, count: int, visit: Callable[[Case], None]) -> None:
+        with contextlib.suppress(drawing.Enough):
+            for case in survey(supports, seed, count=FRESH):
+                visit(case)
+
+    monkeypatch.setattr(diagnosis, "cases", lambda supports: supports)
+    monkeypatch.setattr(drawing, "survey", again)
     monkeypatch.setattr(diagnosis, "FRESH_CASES", 6)
     monkeypatch.setattr(diagnosis, "WRONG_CASES", 12)
     monkeypatch.setattr(diagnosis, "RIGHT_CASES", 8)
@@ -60,7 +74,7 @@ def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
 @cache
 def survey(supports: Supports, seed: int = 0, count: int = SURVEY) -> tuple[Case, ...]:
     found: list[Case] = []
-    drawing.survey(cases_of(supports), seed, count, found.append)
+    DRAW(cases_of(supports), seed, count, found.append)
     return tuple(found)
 
 
@@ -70,9 +84,14 @@ def quantities(answer: Any) -> dict[str, Any]:
     return dict(answer.quantities())
 
 
+@cache
+def rightly(kind: Any, case: Case) -> dict[str, Any]:
+    return quantities(kind()(case))
+
+
 def wrong(case: Case, implementation: Implementation, right: Implementation) -> frozenset[str]:
     """What differs from the same implementation without a fault, by far more than rounding: no need for the judge."""
-    got, exact = quantities(implementation(case)), quantities(right(case))
+    got, exact = quantities(implementation(case)), rightly(cast(Any, type(right)), case)
     names = [name for name in got if name not in case.network.frozen]
     return frozenset(name for name in names if not np.allclose(got[name], exact[name], rtol=1e-9, atol=1e-12))
 
@@ -80,7 +99,11 @@ def wrong(case: Case, implementation: Implementation, right: Implementation) -> 
 def diagnosed(implementation: Implementation, right: Implementation, supports: Supports) -> Diagnosis:
     target = gradproof.target(**{name: getattr(supports, name) for name in supports.__struct_fields__})(implementation)
     for count in (SURVEY, RARE):
-        surveyed = [Surveyed(case, wrong(case, implementation, right)) for case in survey(supports, count=count)]
+        surveyed: list[Surveyed] = []
+        for case in survey(supports, count=count):
+            surveyed.append(Surveyed(case, wrong(case, implementation, right)))
+            if len(surveyed) > SURVEY and sum(bool(one.wrong) for one in surveyed) >= diagnosis.WRONG_CASES:
+                break  # as many as are compared
         failing = [one for one in surveyed if one.wrong and finite(implementation(one.case))]
         if len(failing) >= diagnosis.LEAST_WRONG:
             break
@@ -167,6 +190,47 @@ def test_conventions_are_named(fault: str) -> None:
     assert names(found)[0] == (fault,)
     assert found.explanation is not None
     assert found.explanation[0].mistake.convention
+
+
+FEW = Supports(
+    losses=tuple(f"{name}/{reduction}" for name in vectorised.LOSSES for reduction in vectorised.REDUCTIONS),
+    hidden=("tanh",),
+    output=("identity", "sigmoid", "softmax"),
+    depth=(1, 2),
+    width=(1, 3),
+    batch=(1, 3),
+    penalties=("l1", "l2/half", "l2/half+biases"),
+    sample_weights=True,
+)
+CONVENTIONS = [candidate for candidate in candidates(FEW) if candidate.mistake.convention]
+
+
+@cache
+def predictions() -> list[Prediction]:
+    """Of cases that conventions differ on; what each convention gives is evaluated once for all of them."""
+    return [Prediction(case, {}, right=None) for case in survey(FEW, count=30)]
+
+
+@pytest.mark.parametrize("fault", [candidate.mistake.name for candidate in CONVENTIONS])
+def test_each_convention_is_reproduced_by_itself_alone(fault: str) -> None:
+    """Planted in NumPy: its own candidate gives every number on every case, and no other does that is not the same."""
+    own = next(candidate for candidate in CONVENTIONS if candidate.mistake.name == fault)
+    implementation, left, refuted = vectorised.Vectorised(vectorised.Fault(fault)), list(CONVENTIONS), 0
+    for whole in predictions():
+        case = whole.case
+        answer = {name: np.asarray(array) for name, array in quantities(implementation(case)).items()}
+        prediction = whole.part(answer, None)
+        refuted += not prediction.reproduces(())
+        left = [candidate for candidate in left if prediction.reproduces((candidate,))]
+        assert own in left
+    assert refuted >= diagnosis.LEAST_WRONG
+    for other in left:
+        assert other is own or all(agree(whole, own, other) for whole in predictions())
+
+
+def agree(whole: Prediction, one: Candidate, other: Candidate) -> bool:
+    answer = {name: np.zeros(()) for name in ("loss", *whole.case.network.trainable)}
+    return whole.part(answer, None).agree((one,), (other,))
 
 
 @pytest.mark.parametrize("fault", looped.FAULTS)

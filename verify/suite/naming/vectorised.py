@@ -144,6 +144,12 @@ class Vectorised:
                 return True
         return False
 
+    def in_loss(self, name: str) -> bool:
+        return self.has(f"loss: {name}") or self.has(f"loss and gradient: {name}")
+
+    def in_gradient(self, name: str) -> bool:
+        return self.has(name) or self.has(f"loss and gradient: {name}")
+
     def is_last(self, path: str) -> bool:
         head, _, number = path.rpartition(".")
         before = f"{head}.{int(number) - 1}" if head else str(int(number) - 1)
@@ -228,8 +234,12 @@ class Vectorised:
                 lam = penalty.strength / (2 if penalty.half else 1)
                 on = name in self.network.penalised
                 kind = penalty.kind
-                if on and not self.has("loss: penalty missing"):
-                    total = total + lam * (np.abs(theta) if kind == "l1" else theta**2).sum()
+                counted = on or (self.in_loss("penalty on biases") and bias)
+                counted = counted and not (self.in_loss("penalty not on biases") and bias)
+                if counted and not self.has("loss: penalty missing"):
+                    share = {"doubled": 2.0, "halved": 0.5, "/ N": 1 / self.n, "x N": float(self.n)}
+                    times = next((number for n, number in share.items() if self.in_loss(f"penalty {n}")), 1.0)
+                    total = total + times * lam * (np.abs(theta) if kind == "l1" else theta**2).sum()
                 slope = np.sign(theta) if kind == "l1" else 2 * theta
                 if self.has("penalty of the other kind"):
                     slope = 2 * theta if kind == "l1" else np.sign(theta)
@@ -246,12 +256,12 @@ class Vectorised:
                     ("penalty x N", self.n),
                     ("penalty for each use", len(uses)),
                 ):
-                    if self.has(fault):
+                    if self.in_gradient(fault):
                         factor = number
                 if self.has("penalty missing", name.rpartition(".")[0]):
                     factor = 0
-                on = on or (self.has("penalty on biases") and bias)
-                on = on and not (self.has("penalty not on biases") and bias)
+                on = on or (self.in_gradient("penalty on biases") and bias)
+                on = on and not (self.in_gradient("penalty not on biases") and bias)
                 g = g + factor * lam * slope if on else g
             if self.has("whole weight gradient transposed") and g.ndim == 2 and g.shape[0] == g.shape[1]:
                 g = g.T
