@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.case import Case
-from gradproof.layers import Activation, Branches, Dense, Layer, Residual
+from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from refimpl import kinks
+from refimpl.allowance import allowance
 from refimpl.arithmetic import Values, evaluate
 from refimpl.balls import BallArithmetic, exact_balls, precision
 from refimpl.enclosure import Enclosure, Given, enclosed_program, enclosure
@@ -241,3 +242,15 @@ def test_every_choice_lies_in_the_set_and_its_ends_are_reached(data: st.DataObje
             both = [one.lower(name) for one in corner_ends]
             assert np.array_equal(np.minimum(*both), low)
             assert np.array_equal(np.maximum(*both), high)
+
+
+def test_a_tie_that_rounding_cannot_tell_may_go_either_way() -> None:
+    """1 + 2⁻⁵³ is a tie with 1 for who computes in float64; 1 + 2⁻⁴⁰ is none, and an exact tie is a set already."""
+    network = Network((2,), (Dense(2, bias=False), Maxout(2)))
+    upstream = 3.0
+    for gap, kinks_met, either in ((2.0**-53, 0, True), (2.0**-40, 0, False), (0.0, 1, False)):
+        case = Case(network, {"0.weight": [[1.0, 1.0], [0.0, 1.0]]}, [[1.0, gap]], upstream=[[upstream]])
+        assert enclosure(case).met_kinks == kinks_met
+        allowed = allowance(case)
+        assert bool(allowed.near_kinks) == either
+        assert np.all((allowed.rigorous["0.weight"][0] >= upstream) == either)
