@@ -39,8 +39,8 @@ MORE_GRAPHS = 360
 """How many more may be drawn to tell apart what remains."""
 FRESH_SECONDS = 5.0
 """How long graphs may be drawn for it; a bound for slow engines."""
-SEARCH_SECONDS = 4.0
-"""How long mistakes may be put together."""
+TRIES = 3000
+"""How many times mistakes may be put together."""
 TOGETHER = 3
 """How many mistakes may be made at once."""
 LEAST_WRONG = 3
@@ -121,7 +121,7 @@ class Diagnosis:
 
     def together(self, known: Sequence[Candidate]) -> Iterator[Explanation]:
         """Mistakes in several operators, put together one by one."""
-        end = time.perf_counter() + SEARCH_SECONDS
+        tries = 0
         waiting: list[Explanation] = [()]
         while waiting:
             partial = waiting.pop(0)
@@ -130,10 +130,11 @@ class Diagnosis:
                 yield partial
                 continue
             for one in known if len(partial) < TOGETHER else ():
-                if time.perf_counter() > end:
+                if tries == TRIES:
                     return
                 if not all(_apart(one, other) for other in partial):
                     continue
+                tries += 1
                 longer = (*partial, one)
                 candidate = _joined(longer)
                 # Only what explains the graph that was missed, and none of those before it anew, leads on.
@@ -177,12 +178,19 @@ class Diagnosis:
         return sum(evidence.wrong and concerns(one, evidence.graph) for evidence in (*self.evidence, *self.fresh))
 
     def named(self, graph: Graph, explanation: Explanation, same: tuple[str, ...]) -> tuple[Cause, ...]:
-        """The mistakes that have a part in one failing graph."""
-        own = [one for one in explanation if concerns(one, graph)] or explanation
+        """The mistakes, those first that have a part in one failing graph."""
         counts = self.counts()
         return tuple(
-            Cause("convention" if one.convention else "mistake", one.name, None, one.words, one.mend, same, *counts)
-            for one in own
+            Cause(
+                "convention" if one.convention else "mistake",
+                one.name,
+                None,
+                one.words if concerns(one, graph) else f"in other graphs: {one.words}",
+                one.mend,
+                same,
+                *counts,
+            )
+            for one in sorted(explanation, key=lambda one: not concerns(one, graph))
         )
 
     def unknown(self, words: str) -> Cause:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from gradproof.arrays import Array
+from gradproof.engines import EngineSupports
 from gradproof.graph import Graph
 from gradproof.verdict import Verdict
 from refimpl.balls import precision
 from refimpl.graphs import graph_enclosure
+from verify import drawing
 from verify.calling import Answer
 from verify.engines import diagnosis
 from verify.engines.diagnosis import Diagnosis
@@ -20,7 +22,8 @@ from verify.engines.mistakes.passes import STYLES
 from verify.engines.mistakes.reverse import Reverse
 from verify.engines.prediction import predicted
 from verify.engines.shrinking import size
-from verify.loading import adopt
+from verify.engines.strategies import graphs
+from verify.loading import Implementation, adopt
 from verify.subjects.graphs import SUBJECT
 from verify.suite.engines.drawn import ARRAYS, SCALARS, drawn, judged
 from verify.suite.engines.faults import ARRAY, SCALAR
@@ -33,17 +36,10 @@ def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "RIGHT_GRAPHS", 6)
     monkeypatch.setattr(diagnosis, "FRESH_GRAPHS", 6)
     monkeypatch.setattr(diagnosis, "MORE_GRAPHS", 12)
-    monkeypatch.setattr(diagnosis, "SEARCH_SECONDS", 0.5)
 
 
-def named(engine: Engine, declared: dict[str, Any], *, scalar: bool) -> tuple[str | None, str]:
-    """The name that the diagnosis gives, and its words."""
-    implementation = adopt(engine.adapter(**declared))
-    survey: list[tuple[Graph, bool]] = []
-    for graph in drawn(scalar=scalar):
-        found = judged(implementation.function, graph)
-        if found is not None:
-            survey.append((graph, found.verdict.verdict is Verdict.WRONG))
+def diagnosis_of(implementation: Implementation) -> Diagnosis:
+    """A search for what explains an engine's answers."""
 
     def ask(graph: Graph) -> Mapping[str, Array] | None:
         answer = SUBJECT.call(implementation, graph)
@@ -52,9 +48,21 @@ def named(engine: Engine, declared: dict[str, Any], *, scalar: bool) -> tuple[st
     def wrong(graph: Graph, answer: Mapping[str, Array]) -> bool:
         return SUBJECT.examine(graph, answer).verdict.verdict is Verdict.WRONG
 
+    return Diagnosis(implementation, ask, wrong, 0)
+
+
+def surveyed(implementation: Implementation, asked: Sequence[Graph]) -> list[tuple[Graph, bool]]:
+    """The graphs that an engine answers, and whether it does so wrongly."""
+    found = ((graph, judged(implementation.function, graph)) for graph in asked)
+    return [(graph, verdict.verdict.verdict is Verdict.WRONG) for graph, verdict in found if verdict is not None]
+
+
+def named(engine: Engine, declared: dict[str, Any], *, scalar: bool) -> tuple[str | None, str]:
+    """The name that the diagnosis gives, and its words."""
+    implementation = adopt(engine.adapter(**declared))
+    survey = surveyed(implementation, drawn(scalar=scalar))
     failing = [min((graph for graph, bad in survey if bad), key=size)]
-    causes = Diagnosis(implementation, ask, wrong, 0).causes(failing, survey)
-    (cause,) = causes[failing[0].id]
+    (cause,) = diagnosis_of(implementation).causes(failing, survey)[failing[0].id]
     return cause.name, cause.words
 
 
@@ -105,3 +113,17 @@ def test_a_reverse_pass_without_mistakes_gives_the_gradients(scalar: bool) -> No
                 pairs = zip(enclosed.balls(name).reshape(-1), right.balls(name).reshape(-1), strict=True)
                 # x / 3 as x · (1/3) is rounded once by whoever does so.
                 assert all(abs(a - b) <= 1e-13 * (1 + abs(b)) or a.overlaps(b) for a, b in pairs), (graph, name)
+
+
+def test_two_mistakes_are_both_named() -> None:
+    engine = SCALAR["signs of - swapped"][0].with_rule("** number", None, lambda g, z, x, n: (None, None))
+    implementation = adopt(engine.adapter(**(SCALARS | {"operators": "+ - * ** relu"})))
+    supports = implementation.supports
+    assert isinstance(supports, EngineSupports)
+    found: list[Graph] = []
+    drawing.survey(graphs(supports), 3, 50, found.append)
+    survey = surveyed(implementation, found)
+    failing = [min((graph for graph, bad in survey if bad), key=size)]
+    causes = diagnosis_of(implementation).causes(failing, survey)[failing[0].id]
+    assert {cause.name for cause in causes} == {"both signs of - swapped", "no backward for ** by a number"}
+    assert [cause.words.startswith("in other graphs: ") for cause in causes] == [False, True]
