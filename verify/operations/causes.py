@@ -3,8 +3,8 @@
 Tried, in this order, are: that it keeps something of an earlier call; that it computes, exactly, something else than is
 declared (another activation or loss, gradients overwritten that are to be added to); that it reads an array's memory
 without its strides; and each mistake of the catalogue (``verify.mistakes``). What is named reproduces every answer that
-can be compared, right or wrong, and of the wrong ones three at least. Otherwise the cause is unknown, and what all
-wrong cases have and right ones lack is said instead.
+can be compared, right or wrong; three at least are wrong, in 32 bits or more, where bounds are narrow. Otherwise the
+cause is unknown, and what all wrong cases have and right ones lack is said instead.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gradproof.loss import Loss
 from gradproof.operation_case import UPSTREAM, OperationCase
 from gradproof.operations import OperationSupports, activation_of
 from gradproof.operations import words as words_of
+from gradproof.precisions import BITS
 from gradproof.record import Cause
 from gradproof.target import UPSTREAM as UPSTREAM_LOSS
 from gradproof.target import Supports
@@ -82,6 +83,13 @@ class Supposition:
     gives: Callable[[OperationCase], OperationCase | None] | None = None
     partial: bool = False
     """Whether wrong cases may be left out of which it says nothing."""
+    exact: bool = False
+    """Whether it gives an answer to the last bit, and not within what careful arithmetic may be off by."""
+
+    def speaks_of(self, evidence: Evidence) -> bool:
+        """Whether it reproduces a wrong answer so closely that hardly anything else would: 16 bits do not tell much."""
+        close = self.exact or BITS[evidence.case.dtype] >= BITS["float32"]
+        return close and bool(evidence.wrong) and bool(self.reproduces(evidence))
 
 
 def causes(
@@ -162,7 +170,8 @@ class _Search:
         if found:
             several = "several known mistakes reproduce every number"
             listed = "; or ".join(dict.fromkeys(cause.words for one in found[:3] for cause in one.told(case)))
-            words = f"{several if len(found) > 1 else 'too few wrong answers to be sure'}: {listed}"
+            few = "too few wrong answers of 32 bits or more to be sure"
+            words = f"{several if len(found) > 1 else few}: {listed}"
         surveyed = [(one, bool(_wrong(findings))) for one, findings in self.judged]
         apart = told_apart([*surveyed, *self._probed()])
         later = sum(_keeps_state(findings) for _, findings in self.judged)
@@ -179,7 +188,7 @@ class _Search:
             for suppositions in self._suppositions():
                 left = self._told_apart(self._left(suppositions, self.evidence))
                 if left:
-                    wrong = [one for one in self.evidence if one.wrong and left[0].reproduces(one)]
+                    wrong = [one for one in self.evidence if left[0].speaks_of(one)]
                     same = all(left[0].same(o, one) for o in left[1:] for one in self.evidence if one.wrong)
                     self._found = (left, same and len(wrong) >= LEAST_WRONG)
                     break
@@ -393,7 +402,7 @@ def _unstrided(search: _Search) -> Iterator[Supposition]:
         words = f"the strides of {_listed(group)} are ignored: memory is read as if it were contiguous"
         mend = "use the array's strides, or copy it into a contiguous one first (numpy.ascontiguousarray)"
         cause = _cause("mistake", f"ignores the strides of {_listed(group)}", words, mend)
-        yield Supposition(partial(_always, cause), partial(_reads_unstrided, search, group))
+        yield Supposition(partial(_always, cause), partial(_reads_unstrided, search, group), exact=True)
 
 
 def _always(cause: Cause, case: OperationCase) -> tuple[Cause, ...]:

@@ -116,6 +116,15 @@ def test_faults_outside_the_catalogue_are_told_apart_and_not_named(fault: str, w
     assert "right: all" in cause.words
 
 
+def test_in_16_bits_alone_no_formula_is_named() -> None:
+    @gradproof.operation("softmax", dtypes="float16")
+    def narrow(x: Any, upstream: Any) -> Any:
+        return kernels.softmax_diagonal(x, upstream)
+
+    (cause,) = causes(narrow)
+    assert (cause.kind, cause.name) == ("unknown", None)
+
+
 @pytest.mark.parametrize(("kind", "part"), [(kernels.KeepsSum, "dense"), (kernels.KeepsMask, "relu")])
 def test_a_function_that_keeps_state_is_found_by_a_second_call(kind: type, part: str) -> None:
     target = gradproof.operation(part)(kind())
