@@ -85,7 +85,8 @@ def check(
 
     Arguments:
         target: ``path.py:name``, ``package.module:name``, or the decorated function, class or object itself.
-        profile: ``smoke``, ``default`` or ``thorough``: 60, 500 or 5000 cases.
+        profile: ``smoke``, ``default`` or ``thorough``: 60, 500 or 5000 cases, with ``thorough`` also such in which
+            usual formulas overflow or underflow.
         seed: decides which cases are drawn.
         on_progress: called with a ``Progress`` after each case, and after each failure that was shrunk.
         isolate: call the target, named by a text, in a process of its own: what ends that process is a finding.
@@ -229,6 +230,9 @@ class _Campaign:
 
     def strategy(self) -> SearchStrategy[Any]:
         drawn = self.subject.strategy(self.implementation.supports)
+        extremes = self.subject.extremes(self.implementation.supports) if self.profile == "thorough" else None
+        if extremes is not None:
+            drawn = drawn | drawn | drawn | extremes
         return drawn if self.family is None else drawn.filter(self.belongs)
 
     def belongs(self, case: AnyCase) -> bool:

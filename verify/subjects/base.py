@@ -82,6 +82,10 @@ class Subject(ABC, Generic[C, S]):
         """The id of the family that a case belongs to."""
         return str(case.dtype)
 
+    def extremes(self, supports: S) -> SearchStrategy[C] | None:
+        """Cases in which usual formulas overflow or underflow, besides others; None where the kind knows none."""
+        return None
+
     # How a target is called; see ``verify.calling.call``.
 
     @abstractmethod

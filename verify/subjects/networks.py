@@ -51,6 +51,9 @@ class Networks(Subject[Case, Supports]):
     def family(self, case: Case) -> str:
         return family_of(case)
 
+    def extremes(self, supports: Supports) -> SearchStrategy[Case]:
+        return cases(supports, extremes=True)
+
     def copied(self, case: Case) -> Case:
         return case.replace()
 
