@@ -27,7 +27,9 @@ def size(graph: Graph) -> Size:
     """What makes a graph hard to check on paper: lines, numbers, characters, and magnitude."""
     numbers = [float(n) for step in graph.steps for array in step for n in array.ravel()]
     text = graph.text()
-    return text.count("\n"), len(numbers), len(text), _digits(numbers), sum(abs(number - 1) for number in numbers)
+    constants = [o.value for operation in graph.operations for o in operation.operands if isinstance(o, Number)]
+    far = sum(abs(number - 1) for number in numbers) + sum(abs(number - 2) for number in constants)
+    return text.count("\n"), len(numbers), len(text), _digits(numbers), far
 
 
 def _digits(numbers: Sequence[float]) -> int:
@@ -110,7 +112,7 @@ def _plainer(graph: Graph) -> Iterator[Graph]:
                 yield graph.replace(steps=steps)
     for number, operation in enumerate(graph.operations):
         for at, operand in enumerate(operation.operands):
-            if isinstance(operand, Number) and operand.value not in (2, 3):
+            if isinstance(operand, Number):
                 for plain in (2, 3):
                     operands = (*operation.operands[:at], Number(plain), *operation.operands[at + 1 :])
                     changed_one = msgspec.structs.replace(operation, operands=operands)

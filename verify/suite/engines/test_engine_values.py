@@ -226,5 +226,6 @@ def test_shrinking_ends_at_the_operation_that_fails() -> None:
         return any(operation.form == "2 - x" for operation in graph.operations)
 
     largest = max(filter(alike, drawn(scalar=True)), key=size)
-    smallest = simplify(largest, alike)
-    assert smallest.text() == "a = Value(1.0)\nb = 2 - a\nb.backward()"
+    assert simplify(largest, alike).text() == "a = Value(1.0)\nb = 2 - a\nb.backward()"
+    three = Graph([[1.0]], [Operation("-", (Number(3), X))], scalar=True)
+    assert simplify(three, alike).text() == "a = Value(1.0)\nb = 2 - a\nb.backward()"
