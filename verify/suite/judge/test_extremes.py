@@ -22,7 +22,8 @@ def network(softplus: Any) -> Any:
     @target(losses="half_squared_error/sum", hidden="softplus", output="identity", depth=(2, 2), dtypes=("float32",))
     def answer(case: Case) -> Any:
         asked.append(case)
-        (w, b), (v, c) = zip(case.stack.weights, case.stack.biases, strict=True)
+        biases: Any = case.stack.biases
+        (w, b), (v, c) = zip(case.stack.weights, biases, strict=True)
         z = case.inputs @ w + b
         a = softplus(z)
         targets: Any = case.targets
