@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 # ruff: noqa: B905, RUF007 - as its authors write it
 """Networks of two layers with an attribute for each array, which update their weights in place, or keep dicts."""
 
