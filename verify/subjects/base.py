@@ -8,23 +8,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
-from hypothesis.strategies import SearchStrategy
 
 from gradproof.arrays import Array
 from gradproof.cases import AnyCase, AnyCaseData
 from gradproof.declaration import Declaration
 from gradproof.record import Cause as NamedCause
 from gradproof.verdict import CaseVerdict, Finding
-from verify import conventions
 from verify.calling import Answer, Cause, NoAnswer, call
-from verify.deviations import Deviations
-from verify.digits import Explanation
-from verify.judge import Judgement
 from verify.loading import Implementation
 from verify.reading import Fault
+
+if TYPE_CHECKING:  # a target's own process, which calls and judges nothing, does without
+    from hypothesis.strategies import SearchStrategy
+
+    from verify import conventions
+    from verify.deviations import Deviations
+    from verify.digits import Explanation
+    from verify.judge import Judgement
 
 C = TypeVar("C", bound=AnyCase)
 S = TypeVar("S", bound=Declaration)

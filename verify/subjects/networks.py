@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from hypothesis.strategies import SearchStrategy
 
 from gradproof.arrays import Array
 from gradproof.case import Case, CaseData
@@ -16,14 +15,15 @@ from gradproof.network import Network
 from gradproof.record import Cause
 from gradproof.target import UPSTREAM, Supports
 from gradproof.verdict import Finding, Verdict, overall
-from verify import conventions, shrinking
-from verify.digits import summed_up
-from verify.families import families_of, family_of
-from verify.judge import Judgement, Oracle, examine, first_wrong
+from verify import shrinking
 from verify.loading import Implementation
 from verify.reading import Fault, described, layer_of, listed, meant, numbers
-from verify.strategies import cases
 from verify.subjects.base import Assessment, Subject
+
+if TYPE_CHECKING:  # what draws and judges is imported by the methods that do: a target's own process does neither
+    from hypothesis.strategies import SearchStrategy
+
+    from verify.judge import Judgement, Oracle
 
 PARAMETERS, RADII = "parameters", "radii"
 KEYS = (LOSS, OUTPUTS, PARAMETERS, INPUTS, RADII)
@@ -43,15 +43,23 @@ class Networks(Subject[Case, Supports]):
         return Case.from_data(data)
 
     def strategy(self, supports: Supports) -> SearchStrategy[Case]:
+        from verify.strategies import cases
+
         return cases(supports)
 
     def families(self, supports: Supports) -> Mapping[str, Supports]:
+        from verify.families import families_of
+
         return families_of(supports)
 
     def family(self, case: Case) -> str:
+        from verify.families import family_of
+
         return family_of(case)
 
     def extremes(self, supports: Supports) -> SearchStrategy[Case]:
+        from verify.strategies import cases
+
         return cases(supports, extremes=True)
 
     def copied(self, case: Case) -> Case:
@@ -81,6 +89,8 @@ class Networks(Subject[Case, Supports]):
         return layer_of(case.network, quantity)
 
     def examine(self, case: Case, answer: Mapping[str, Array], oracle: Oracle | None = None) -> Judgement:
+        from verify.judge import examine
+
         return examine(case, Gradients.of(answer), oracle)
 
     def reconsidered(
@@ -99,6 +109,9 @@ class Networks(Subject[Case, Supports]):
         return summary(case, findings)
 
     def notes(self, supports: Supports, assessments: Sequence[Assessment]) -> list[str]:
+        from verify import conventions
+        from verify.digits import summed_up
+
         answers = [assessment for assessment in assessments if assessment.gave]
         if not answers:
             return []
@@ -156,6 +169,8 @@ SUBJECT = Networks()
 
 def summary(case: Case, findings: tuple[Finding, ...]) -> str:
     """One line that says what is wrong and where: the finding where it starts, and how many more there are."""
+    from verify.judge import first_wrong
+
     verdict = overall(finding.verdict for finding in findings)
     same = [finding for finding in findings if finding.verdict is verdict]
     start = first_wrong(case.network, [finding.quantity for finding in same]) if same[0].got is not None else []

@@ -20,14 +20,23 @@ from verify.isolation.tampering import TamperedError
 from verify.loading import TargetError
 from verify.suite.isolation import hostile
 
-COMMAND = [sys.executable, "-c", "from gradproof.cli import main; main()"]
+FEW = {"smoke": 6, "default": 6}
+SHRINK_CALLS = 3
+COMMAND = f"""
+from verify import campaign
+campaign.PROFILES = {FEW}
+campaign.SHRINK_CALLS = {SHRINK_CALLS}
+from gradproof.cli import main
+main()
+"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(hostile.__file__, tmp_path / "hostile.py")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(campaign, "PROFILES", {"smoke": 8})
+    monkeypatch.setattr(campaign, "PROFILES", FEW)
+    monkeypatch.setattr(campaign, "SHRINK_CALLS", SHRINK_CALLS)
     return tmp_path
 
 
@@ -52,13 +61,14 @@ def test_a_target_that_takes_the_judge_down_is_run_apart_from_the_same_seed(fold
     record, said = checked(name)
     assert why in said[0]
     assert why in record.notes[0]
-    assert record.cases == 8
+    assert record.cases == 6
     assert record.verdict in (Verdict.CRASHED, Verdict.BROKE_PROTOCOL)
     assert record.counts["correct"] >= 1 or name.startswith("replaces")
     again, said = checked(name, isolate=True)
     assert said == []
     assert again.counts == record.counts
-    assert [f.case_id for f in again.failures] == [f.case_id for f in record.failures]
+    if not name.startswith("replaces"):  # whose harm is to the cases after it
+        assert [f.case_id for f in again.failures] == [f.case_id for f in record.failures]
 
 
 def test_a_call_that_does_not_end_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +76,6 @@ def test_a_call_that_does_not_end_is_ended(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(campaign, "PROFILES", {"smoke": 2})
     monkeypatch.setattr("verify.isolation.isolated.FIRST_SECONDS", 0.3)
     monkeypatch.setattr("verify.isolation.isolated.LEAST_SECONDS", 0.3)
-    monkeypatch.setattr(campaign, "SHRINK_SECONDS", 0.0)
     record, said = checked("loops_without_end", seed=2)
     assert "no answer within" in said[0]
     assert record.verdict is Verdict.TIMED_OUT
@@ -77,7 +86,7 @@ def test_a_target_that_leaves_the_judge_alone_is_checked_once(folder: Path, name
     record, said = checked(name)
     assert said == []
     assert record.verdict is Verdict.CORRECT
-    assert record.cases == 8
+    assert record.cases == 6
 
 
 def test_the_record_is_that_of_the_judge_s_own_process(folder: Path) -> None:
@@ -138,13 +147,15 @@ def test_no_target_within_a_target_s_process(folder: Path, monkeypatch: pytest.M
 def test_the_command_as_it_is_typed(folder: Path) -> None:
     Path(".gradproof/cases").mkdir(parents=True)
     arguments = ["check", "hostile.py:segmentation_fault", "--profile", "smoke", "--format", "json"]
-    result = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
+    result = subprocess.run([sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 3
     assert "again" in result.stderr
     record = decode(result.stdout.encode())
     assert isinstance(record, CheckRecord)
     case_id = record.failures[0].case_id
-    replayed = subprocess.run([*COMMAND, "replay", case_id], capture_output=True, text=True, check=False)
+    replayed = subprocess.run(
+        [sys.executable, "-c", COMMAND, "replay", case_id], capture_output=True, text=True, check=False
+    )
     assert replayed.returncode == 3
     assert "SIGSEGV" in replayed.stdout
     assert not [file for file in folder.iterdir() if file.name.startswith("core")]
