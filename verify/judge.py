@@ -361,8 +361,10 @@ class Hearing:
             if self.formulas():
                 inaccurate = inaccurate | lost
             else:
+                open_still = self._unbounded(name) if np.any(lost & ~vacuous) else np.zeros(got.shape, dtype=bool)
                 undecided = undecided | (lost & vacuous)
-                wrong = wrong | (lost & ~vacuous)
+                inaccurate = inaccurate | (lost & ~vacuous & open_still)
+                wrong = wrong | (lost & ~vacuous & ~open_still)
         if self.formula_right:
             inaccurate = inaccurate | (undecided & ~(finite & np.isinf(self.typical[name])))
             undecided = np.zeros(got.shape, dtype=bool)
@@ -370,11 +372,22 @@ class Hearing:
 
     def _right_mathematics(self, name: str, low: Float64) -> Booleans:
         """Where some formula in use may be off by as much; asked only once careful arithmetic is ruled out."""
-        if self.oracle.naive is None:
+        lax = self._formulas_in_use()
+        if lax is None:
             return np.zeros(low.shape, dtype=bool)
-        if self._lax is None:
+        return np.asarray(low <= lax.bound[name] + self.radii.get(name, 0.0))
+
+    def _unbounded(self, name: str) -> Booleans:
+        """Where some formula in use may lose all digits of what is divided by, or of what a logarithm is taken."""
+        lax = self._formulas_in_use()
+        if lax is None:
+            return np.zeros(self.given[name].shape, dtype=bool)
+        return np.asarray(lax.unbounded[name] | np.isinf(lax.bound[name]))
+
+    def _formulas_in_use(self) -> Lax | None:
+        if self._lax is None and self.oracle.naive is not None:
             self._lax = self.oracle.naive(self.case, self.enclosed)
-        return np.asarray(low <= self._lax.bound[name] + self.radii.get(name, 0.0))
+        return self._lax
 
     def replayed(self, rulings: dict[str, _Ruling]) -> dict[str, _Ruling]:
         """Finite numbers that one choice of formulas gives that overflow on this case are no proof of a mistake."""
@@ -471,7 +484,8 @@ class Hearing:
             if self.overflowed:
                 return f"; {subject}{self.overflowed} overflows on this case, and gives just this"
             if not self.formulas():
-                return f"; not finite in {self.case.dtype}{RIGHT_IN_FLOAT64}"
+                known = RIGHT_IN_FLOAT64 if self.formula_right else ", where formulas in use may lose every digit"
+                return f"; not finite in {self.case.dtype}{known}"
             return f"; not finite, where usual formulas overflow on this case: {' and '.join(self.formulas())}"
         kept, keeps = self._kept(name, bad)
         fewer = keeps - kept

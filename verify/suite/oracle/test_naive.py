@@ -196,3 +196,16 @@ def test_scalings_may_be_applied_last_though_what_they_scale_underflows_first() 
     assert judge(weighted(1.0), zero).verdict in (Verdict.CORRECT, Verdict.INACCURATE)
     ordinary = case.replace(inputs=[[-1.0]])
     assert judge(ordinary, zero).verdict is Verdict.WRONG
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_logarithm_of_a_probability_that_a_cancelling_formula_rounds_to_zero_is_lost_digits(dtype: Dtype) -> None:
+    loss = Loss("binary_cross_entropy", "sum")
+    case = Case(Network((1,), (Activation("sigmoid"),), loss), {}, [[-40.0]], targets=[[1.0]], dtype=dtype)
+    p = _complement(np.asarray(case.inputs))
+    assert p == 0  # and the exact one is 4e-18
+    infinite = Gradients({}, np.array(np.inf, dtype), p)
+    verdict = judge(case, infinite)
+    assert verdict.verdict is Verdict.INACCURATE
+    assert "may lose every digit" in verdict.findings[0].message
+    assert judge(case.replace(inputs=[[-4.0]]), infinite).verdict is Verdict.WRONG
