@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks.figures import campaigns, certified, commands, dots, kinks, sensitivity, symbolic, training
+from benchmarks.figures import campaigns, certified, commands, dots, isolation, kinks, sensitivity, symbolic, training
 from benchmarks.figures.common import PACKAGES, Measure, Progress
 from gradproof import __version__
 from gradproof.errors import ArgumentError, GradproofError
@@ -23,6 +23,7 @@ FIGURES: Final[Mapping[str, Measure]] = {
     **sensitivity.FIGURES,
     **kinks.FIGURES,
     **campaigns.FIGURES,
+    **isolation.FIGURES,
 }
 
 
