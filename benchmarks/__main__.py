@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from benchmarks import readme as readme_text
+from benchmarks import third_party
 from benchmarks.campaigns import CAMPAIGNS, conduct
 from benchmarks.figures import described, measure
 from benchmarks.published import CHECKS
@@ -74,10 +75,50 @@ def publish(names: tuple[str, ...]) -> None:
         click.echo(f"{record.target}: {record.verdict}, {record.cases} cases")
 
 
+@main.command("third-party")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--list", "list_names", is_flag=True, help="Print the names and what they are.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a verdict or a cause is another.")
+def third_party_command(names: tuple[str, ...], list_names: bool, check: bool) -> None:
+    """Check packages that this project did not write, the named ones or all, and keep what comes out.
+
+    Needs them installed, as examples/third_party/README.md says; those that share a module's name with another are
+    installed on the way into folders of their own. What is called wrong must be confirmed by differences of the
+    package's own loss. The exit code is 1 where something does not come out as it is written down.
+    """
+    try:
+        known = third_party.packages()
+    except GradproofError as error:
+        raise click.ClickException(str(error)) from error
+    if list_names:
+        for name, package in known.items():
+            click.echo(f"{name}: {package.pin}, {package.what}")
+        return
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise click.UsageError(f"{', '.join(unknown)}: not among those that --list prints")
+    failed = {}
+    for name in names or known:
+        _say(name)
+        try:
+            result = third_party.check(name)
+            why = third_party.differs(name, result) if check else None
+            if not check:
+                third_party.publish({name: result})
+        except GradproofError as error:
+            why = str(error)
+        else:
+            click.echo(f"{result.target}: {result.verdict}, {result.cases} cases, {result.seconds:.1f} s")
+        if why is not None:
+            failed[name] = why
+    if failed:
+        raise click.ClickException("\n".join(f"{name}: {why}" for name, why in failed.items()))
+
+
 @main.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the README would change.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a README would change.")
 def readme(check: bool) -> None:
-    """Write the published figures and outputs into the README."""
+    """Write the published figures, verdicts and outputs into the READMEs."""
     try:
         stale = readme_text.refresh(write_changes=not check)
     except GradproofError as error:

@@ -1,15 +1,17 @@
-"""The README's numbers: blocks between comments, written from the published records and from nothing else."""
+"""The numbers in READMEs: blocks between comments, written from the published records and from nothing else."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from rich.console import Console
 
+from benchmarks import third_party
 from benchmarks.commands import CHECKOUT
 from benchmarks.published import CHECKS, FIGURES, check_record, figures_record
 from gradproof.errors import GradproofError
@@ -102,24 +104,33 @@ def _beside(figure: Figure, peer: str) -> str:
 BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {"screen": screen, "checks": checks, "figures": figures}
 )
+THIRD_PARTY: Final = third_party.FOLDER / "README.md"
+THIRD_PARTY_BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {"summary": third_party.summary, "verdicts": third_party.table, "findings": third_party.findings}
+)
 
 
 def refresh(*, write_changes: bool) -> tuple[str, ...]:
-    """The names of the README's blocks that differ from the published records; writes them anew where asked to.
+    """The names of the blocks that differ from the published records; writes them anew where asked to.
 
     Raises ReadmeError where a block's two comments, ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, are missing.
     """
-    before = text = README.read_text(encoding="utf-8")
+    pages = ((README, BLOCKS), (THIRD_PARTY, THIRD_PARTY_BLOCKS))
+    return tuple(name for page, blocks in pages for name in _refresh(page, blocks, write_changes))
+
+
+def _refresh(page: Path, blocks: Mapping[str, Callable[[], str]], write_changes: bool) -> list[str]:
+    before = text = page.read_text(encoding="utf-8")
     changed = []
-    for name, content in BLOCKS.items():
+    for name, content in blocks.items():
         place = re.compile(f"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
         found = place.search(text)
         if found is None:
-            raise ReadmeError(f"README.md: expected <!-- begin: {name} --> and <!-- end: {name} -->, found none")
+            raise ReadmeError(f"{page.name}: expected <!-- begin: {name} --> and <!-- end: {name} -->, found none")
         wanted = f"{found[1]}\n{content()}\n\n{found[2]}"
         if found[0] != wanted:
             changed.append(name)
             text = text.replace(found[0], wanted)
     if write_changes and text != before:
-        write(README, text.encode())
-    return tuple(changed)
+        write(page, text.encode())
+    return changed

@@ -2,6 +2,7 @@
 
     pip install edugrad==0.1.0
     gradproof check examples/third_party/edugrad_tensors.py:adapter
+    gradproof check examples/third_party/edugrad_tensors.py:engine
 
 Conventions. ``nn.Linear`` is xW + b with W (fan_in, units); ``ops.relu`` is its one activation; ``ops.mse_loss`` is the
 mean over samples and outputs. At a ReLU's kink its derivative is 0.
@@ -31,3 +32,9 @@ def adapter(case):
     biases = [layer.bias and layer.bias.grad for layer in layers]
     named = stack.name([layer.weight.grad for layer in layers], biases)
     return {"loss": loss.value, "outputs": outputs.value, "inputs": inputs.grad, "parameters": named}
+
+
+functions = {"@": ops.matmul, "relu": ops.relu, "sum": ops.reduce_sum, "mean": ops.reduce_mean}
+engine = gradproof.engine(
+    Tensor, data="value", operators="+ - ** @ relu sum mean", numbers="never", broadcast=False, functions=functions
+)

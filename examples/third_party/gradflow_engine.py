@@ -2,6 +2,7 @@
 
     pip install graphviz && pip install --no-deps --target packages/gradflow-kit gradflow-kit==0.1.3
     PYTHONPATH=packages/gradflow-kit gradproof check examples/third_party/gradflow_engine.py:adapter
+    PYTHONPATH=packages/gradflow-kit gradproof check examples/third_party/gradflow_engine.py:engine
 
 The package installs a module named ``micrograd``, as the package micrograd does; so it gets a folder of its own.
 
@@ -33,3 +34,6 @@ def adapter(case):
     named = case.stack.name([grad(w).astype(float) for w in weights], [grad(b).astype(float) for b in biases])
     values = {"loss": loss.data, "outputs": data(outputs).astype(float), "inputs": grad(inputs).astype(float)}
     return {**values, "parameters": named}
+
+
+engine = gradproof.engine(Node, scalar=True, operators="+ - * / ** neg tanh")

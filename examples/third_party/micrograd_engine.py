@@ -2,6 +2,7 @@
 
     pip install micrograd==0.1.0
     gradproof check examples/third_party/micrograd_engine.py:adapter
+    gradproof check examples/third_party/micrograd_engine.py:engine
 
 Conventions. ``micrograd.nn.MLP`` is a stack of dense layers with biases, ReLU after each but the last. A neuron owns
 its weights, so that a layer's are (units, fan_in). The package declares no loss: here the squared error, summed over
@@ -43,3 +44,6 @@ def adapter(case):
             [[neuron.b.grad for neuron in layer.neurons] for layer in net.layers],
         ),
     }
+
+
+engine = gradproof.engine(Value, scalar=True, operators="+ - * / ** neg relu", passes="once steps accumulate")

@@ -2,6 +2,7 @@
 
     pip install microgradpp==0.1.0
     gradproof check examples/third_party/microgradpp_tensors.py:adapter
+    gradproof check examples/third_party/microgradpp_tensors.py:engine
 
 Conventions. ``Linear`` is x @ W + b with W (fan_in, units). ``MSELoss`` and ``BCELoss`` are sums over outputs, means
 over samples; sigmoid is not there and is 1 / (1 + exp(−x)) in the engine's own operators here. At a ReLU's kink its
@@ -32,3 +33,15 @@ def adapter(case):
     loss.backward()
     named = case.stack.name([layer.W.grad for layer in layers], [layer.b.grad for layer in layers])
     return {"loss": loss.data, "outputs": outputs.data, "inputs": inputs.grad, "parameters": named}
+
+
+def transposed(x):
+    return x.transpose(1, 0)
+
+
+engine = gradproof.engine(
+    Tensor,
+    operators="+ - * / ** neg @ exp log relu sum reshape T",
+    passes="once steps accumulate",
+    functions={"T": transposed},
+)

@@ -2,6 +2,7 @@
 
     pip install mygrad==2.5.0
     gradproof check examples/third_party/mygrad_tensors.py:adapter
+    gradproof check examples/third_party/mygrad_tensors.py:engine
 
 Conventions. The network is written here in the engine's functions of arrays and its own ``nnet`` activations and
 losses. ``softmax_crossentropy`` takes integer labels and is the mean over samples. A Python number becomes an array of
@@ -51,3 +52,13 @@ def adapter(case):
     loss.backward()
     named = stack.name([w.grad for w in weights], [None if b is None else b.grad for b in biases])
     return {"loss": np.asarray(loss.data), "outputs": outputs.data, "inputs": inputs.grad, "parameters": named}
+
+
+functions = {name: getattr(mg, name) for name in ("exp", "log", "sqrt", "tanh", "abs", "maximum", "minimum")}
+engine = gradproof.engine(
+    mg.tensor,
+    operators="+ - * / ** x**y neg @ sum mean sum(axis) mean(axis) T reshape x[i] x[i:j] x[[i,j]] "
+    + " ".join(functions),
+    passes="once",
+    functions=functions,
+)

@@ -39,6 +39,13 @@ def network(stack):
     return net
 
 
+def own_loss(case):
+    """What is shown while it trains; benchmarks/own_differences.py takes its differences."""
+    net, penalty = network(case.stack), case.network.penalty
+    shown = MSE.batch_mean(net.predict_batch(case.inputs), case.targets)
+    return shown + (L1L2Regularizer(**{penalty.kind: penalty.strength})(net) if penalty else 0)
+
+
 @gradproof.target(losses="half_squared_error/sum", hidden=tuple(ACTIVATIONS), output=tuple(ACTIVATIONS))
 def adapter(case):
     net, sgd = network(case.stack), SGD(MSE)

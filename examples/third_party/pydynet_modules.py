@@ -2,12 +2,14 @@
 
     pip install pydynet==1.1
     gradproof check examples/third_party/pydynet_modules.py:adapter
+    gradproof check examples/third_party/pydynet_modules.py:engine
 
 Conventions. ``nn.Linear`` is x @ weight + bias with weight (fan_in, units). ``mse_loss`` takes the mean over samples
 and outputs, or their sum. At a ReLU's kink, ``maximum(0, x)``, its derivative is 1.
 """
 
 import numpy as np
+import pydynet
 from pydynet import Tensor, nn
 from pydynet.core.tensor import Graph
 from pydynet.nn import functional
@@ -49,3 +51,15 @@ def adapter(case):
     biases = [layer.bias and layer.bias.grad for layer in layers]
     named = stack.name([layer.weight.grad for layer in layers], biases)
     return {"loss": np.asarray(loss.data), "outputs": outputs.data, "inputs": inputs.grad, "parameters": named}
+
+
+def tensor(data):
+    return Tensor(data, requires_grad=True)
+
+
+functions = {name: getattr(pydynet, name) for name in ("exp", "log", "sqrt", "tanh", "sigmoid", "maximum")}
+engine = gradproof.engine(
+    tensor,
+    operators="+ - * / ** x**y neg @ sum mean sum(axis) mean(axis) T reshape " + " ".join(functions),
+    functions=functions,
+)

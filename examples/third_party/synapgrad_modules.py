@@ -2,6 +2,7 @@
 
     pip install synapgrad==1.0.2
     gradproof check examples/third_party/synapgrad_modules.py:adapter
+    gradproof check examples/third_party/synapgrad_modules.py:engine
 
 Conventions. ``nn.Linear`` is x @ weight.T + bias with weight (units, fan_in). ``MSELoss`` and ``BCEWithLogitsLoss``
 take the mean over samples and outputs. At the kinks of ReLU and leaky ReLU the derivative is that on the left.
@@ -45,3 +46,16 @@ def adapter(case):
     biases = [None if b is None else layer.bias.grad.data for layer, b in zip(layers, stack.biases)]
     named = stack.name([layer.weight.grad.data.T for layer in layers], biases)
     return {"loss": loss.data, "outputs": outputs.data, "inputs": inputs.grad.data, "parameters": named}
+
+
+def tensor(data):
+    return synapgrad.tensor(data, requires_grad=True)
+
+
+engine = gradproof.engine(
+    tensor,
+    gradient="_grad",
+    operators="+ - * / ** 2**x neg @ exp log sum mean x[i] x[i:j]",
+    passes="once",
+    dtypes="float32",
+)
