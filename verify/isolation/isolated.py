@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
 
-import gradproof
 from gradproof.declaration import Declaration
 from gradproof.errors import ArgumentError
 from gradproof.gradients import TARGET
 from gradproof.verdict import Finding, Verdict
 from verify.calling import Answer, Asking, NoAnswer
-from verify.isolation.messages import Answered, Ask, Broken, Load, Ready, Refused, Unanswered, arrays, decode
+from verify.isolation.declared import decode_declaration
+from verify.isolation.messages import Answered, Ask, Broken, Load, Ready, Refused, Unanswered, arrays
 from verify.isolation.process import End, Keeper, Limits, Process, is_apart
 from verify.isolation.worker import CALLING
 from verify.loading import Implementation, Surroundings, TargetError
@@ -90,7 +90,13 @@ class Apart:
         """What the target declares. Raises TargetError where it cannot be had."""
         reply = self._ready()
         if isinstance(reply, Ready):
-            return _declared(self.text, reply)
+            try:
+                declaration = decode_declaration(reply.declaration)
+                self._needs = f"verify.subjects.{SUBJECTS[type(declaration).__name__]}"
+            except (Broken, KeyError) as error:
+                reason = f"target {self.text!r}: its process declares nothing that can be read: {error}"
+                raise TargetError(reason) from None
+            return declaration
         raise TargetError(
             reply if reply.startswith("target ") else f"target {self.text!r} cannot be loaded apart: {reply}"
         )
@@ -162,8 +168,6 @@ class Apart:
         reply: Ready | Refused | End = self._process.reply(GREETINGS, LOAD_SECONDS)
         self._loaded = isinstance(reply, Ready)
         if isinstance(reply, Ready):
-            if reply.declares in SUBJECTS:
-                self._needs = f"verify.subjects.{SUBJECTS[reply.declares]}"
             return reply
         if isinstance(reply, Refused):
             self._process.close()
@@ -203,15 +207,3 @@ class Apart:
 
 def _told(end: End) -> str:
     return f"{end.message} ({end.place})" if end.place else end.message
-
-
-def _declared(text: str, ready: Ready) -> Declaration:
-    kind = getattr(gradproof, ready.declares) if ready.declares in SUBJECTS else None
-    try:
-        if kind is not None:
-            declaration: Declaration = decode(bytes(ready.declaration), kind)
-            return declaration
-        said = ready.declares
-    except Broken as error:
-        said = str(error)
-    raise TargetError(f"target {text!r}: its process declares nothing that can be read: {said}")

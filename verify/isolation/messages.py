@@ -117,9 +117,7 @@ class Ask(msgspec.Struct, frozen=True, tag=True):
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The target is loaded."""
 
-    declares: Word
-    """The type of its declaration."""
-    declaration: msgspec.Raw
+    declaration: Annotated[bytes, Meta(max_length=1_000_000)]
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

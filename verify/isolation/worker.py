@@ -16,6 +16,7 @@ import socket
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from verify.isolation.declared import encode_declaration
 from verify.isolation.messages import (
     HEADER,
     Answered,
@@ -90,10 +91,11 @@ class _Server:
         garbage = _littered(first.garbage)
         try:
             implementation, subject = _loaded(first.target)
+            declaration = encode_declaration(implementation.supports)
         except Exception as error:
             self.send(Refused(str(error)[:TEXT]))
             return
-        self.send(_ready(implementation))
+        self.send(Ready(declaration))
         while garbage is not None:  # it stays in its place until the end
             self.send(_answer(subject, implementation, decode(self.receive(), Ask)))
 
@@ -131,13 +133,6 @@ def _loaded(text: str) -> tuple[Implementation, Subject[Any, Any]]:
 
     implementation = load(text)
     return implementation, subject_of(implementation.supports)
-
-
-def _ready(implementation: Implementation) -> Ready:
-    import msgspec
-
-    supports = implementation.supports
-    return Ready(type(supports).__name__, msgspec.Raw(msgspec.msgpack.encode(supports)))
 
 
 def _answer(subject: Subject[Any, Any], implementation: Implementation, request: Ask) -> Answered | Unanswered:

@@ -20,6 +20,7 @@ from verify.isolation.tampering import TamperedError
 from verify.loading import TargetError
 from verify.suite.isolation import hostile
 
+EXAMPLES = Path(gradproof.__file__).parents[1] / "examples"
 FEW = {"smoke": 6, "default": 6}
 SHRINK_CALLS = 3
 COMMAND = f"""
@@ -159,3 +160,11 @@ def test_the_command_as_it_is_typed(folder: Path) -> None:
     assert replayed.returncode == 3
     assert "SIGSEGV" in replayed.stdout
     assert not [file for file in folder.iterdir() if file.name.startswith("core")]
+
+
+@pytest.mark.parametrize("kind", ["engines/scalar_engine_wrong", "operations/softmax_wrong", "optimisers/numpy_adam"])
+def test_every_kind_of_target_is_judged_apart_as_it_is_here(folder: Path, kind: str) -> None:
+    target = f"{EXAMPLES / kind}.py:adapter"
+    here, apart = (gradproof.check(target, profile="smoke", isolate=isolate) for isolate in (False, True))
+    assert (here.counts, here.verdict, here.entries) == (apart.counts, apart.verdict, apart.entries)
+    assert [f.case_id for f in here.failures] == [f.case_id for f in apart.failures]
