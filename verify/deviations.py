@@ -15,6 +15,8 @@ from gradproof.network import is_bias
 
 Float64 = npt.NDArray[np.float64]
 
+TINY: Final = float(np.finfo(np.float64).tiny)
+
 EVERY: Final = "every gradient"
 LOSS_GROUP: Final = "the loss"
 OUTPUTS_GROUP: Final = "the outputs"
@@ -41,13 +43,13 @@ class Enclosed(Protocol):
 
 
 def weights(enclosed: Enclosed, names: Sequence[str]) -> dict[str, dict[str, Float64]]:
-    """For each group with numbers other than 0, by quantity: sign(x) / Σ |x|."""
+    """For each group whose Σ |x| is a normal number, by quantity: sign(x) / Σ |x|."""
     middle = {name: enclosed.lower(name) / 2 + enclosed.upper(name) / 2 for name in names}
     found = {}
     for group, belongs in GROUPS.items():
         members = {name: array for name, array in middle.items() if belongs(name)}
         size = sum(float(np.abs(array).sum()) for array in members.values())
-        if 0 < size < math.inf:
+        if TINY <= size < math.inf:
             found[group] = {name: np.sign(array) / size for name, array in members.items()}
     return found
 

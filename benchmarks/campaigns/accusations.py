@@ -1,7 +1,7 @@
 """Correct implementations before the oracle: how often one is accused, and how near errors come to what is allowed.
 
-Every case is answered by each implementation that is installed and judged as ``gradproof check`` judges it. Nothing
-may be *wrong*. *Inaccurate* is what a finite number is that exceeds the typical allowance: no oftener than
+Each case is answered by one of the implementations that are installed, in turn, and judged as ``gradproof check`` judges
+it: as many different cases as the time allows, rather than one case many times. Nothing may be *wrong*. *Inaccurate* is what a finite number is that exceeds the typical allowance: no oftener than
 ``refimpl.typical`` states. Apart from both, numbers that are not finite where a usual formula overflows on this very
 case (the logarithm of a probability that rounds to 0, say) are counted as *overflowed*: true, and no accusation.
 """
@@ -9,7 +9,7 @@ case (the logarithm of a probability that rounds to 0, say) are counted as *over
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ SIZES: Final = Sizes()
 TURN: Final = SIZES.depth * len(DTYPES) * len(SIZES.manners)
 """Cases until every depth, dtype and manner had its turn with every other."""
 COMPILED_SHARE: Final = 4
-"""One turn in so many has its network from a few, and goes to the implementations that compile each network too."""
+"""One turn in so many has its network from a few, and goes to an implementation that compiles each network."""
 COMPILED_NETWORKS: Final = 48
 KEPT: Final = 20
 """Accusations that are kept in words."""
@@ -107,7 +107,7 @@ def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 
 def campaign_case(seed: int, number: int) -> tuple[Case, bool]:
-    """The case of this number, and whether it goes to those that compile too."""
+    """The case of this number, and whether it goes to those that compile."""
     turn, place = divmod(number, TURN)
     compiled = turn % COMPILED_SHARE == COMPILED_SHARE - 1
     # Of the same depth; whole turns are compiled, so that each network comes in every dtype and manner.
@@ -116,12 +116,24 @@ def campaign_case(seed: int, number: int) -> tuple[Case, bool]:
     return drawn(seed, number, SIZES, network), compiled
 
 
+def asked(number: int, available: Sequence[str]) -> str:
+    """Which of the available implementations answers the case of this number: whole turns each, one after another."""
+    turn = number // TURN
+    compiled = turn % COMPILED_SHARE == COMPILED_SHARE - 1
+    others = [name for name in available if name not in COMPILES]
+    compiling = [name for name in available if name in COMPILES]
+    if compiled and compiling:
+        return compiling[turn // COMPILED_SHARE % len(compiling)]
+    return others[(turn - turn // COMPILED_SHARE) % len(others)]
+
+
 def search(seed: int, first: int, last: int) -> Found:
     """Cases first … last − 1."""
     found = Found()
+    available = installed()
     for number in range(first, last):
-        case, compiled = campaign_case(seed, number)
-        found += judged(case, number, [name for name in installed() if compiled or name not in COMPILES])
+        case, _ = campaign_case(seed, number)
+        found += judged(case, number, [asked(number, available)])
     return found
 
 

@@ -49,6 +49,15 @@ def test_what_compiles_is_asked_about_every_dtype_manner_and_depth_but_about_few
     assert asked[0].network == drawn(0, 0, accusations.SIZES).network
 
 
+def test_each_implementation_answers_as_many_cases_as_any_other_and_those_that_compile_few_networks() -> None:
+    available = ("numpy", "fastimpl", "torch", "jax")
+    numbers = range(accusations.TURN * accusations.COMPILED_SHARE * 3)
+    names = [accusations.asked(number, available) for number in numbers]
+    assert {names.count(name) for name in available} == {len(numbers) / 4}
+    assert all(accusations.campaign_case(0, n)[1] == (names[n] == "jax") for n in numbers[:: accusations.TURN // 2])
+    assert "jax" not in {accusations.asked(number, available[:3]) for number in numbers}
+
+
 @pytest.mark.parametrize("name", installed())
 def test_implementations_answer_everything_at_the_cases_dtype(name: str) -> None:
     for number in (1, 13):
