@@ -1,9 +1,10 @@
 """Correct implementations before the oracle: how often one is accused, and how near errors come to what is allowed.
 
-Each case is answered by one of the implementations that are installed, in turn, and judged as ``gradproof check`` judges
-it: as many different cases as the time allows, rather than one case many times. Nothing may be *wrong*. *Inaccurate* is what a finite number is that exceeds the typical allowance: no oftener than
-``refimpl.typical`` states. Apart from both, numbers that are not finite where a usual formula overflows on this very
-case (the logarithm of a probability that rounds to 0, say) are counted as *overflowed*: true, and no accusation.
+Each case is answered by one of the implementations that are installed, in turn, and judged as ``gradproof check``
+judges it: as many different cases as the time allows, rather than one case many times. Nothing may be *wrong*.
+*Inaccurate* is what a finite number is that exceeds the typical allowance: no oftener than ``refimpl.typical`` states.
+Apart from both, numbers that are not finite where a usual formula overflows on this very case (the logarithm of a
+probability that rounds to 0, say) are counted as *overflowed*: true, and no accusation.
 """
 
 from __future__ import annotations
