@@ -66,6 +66,9 @@ def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(diagnosis, "cases", lambda supports: supports)
     monkeypatch.setattr(drawing, "survey", again)
+    # What a mistake gives on a case is the same in every test: it is evaluated once.
+    monkeypatch.setattr(diagnosis, "candidates", possible)
+    monkeypatch.setattr(diagnosis, "Prediction", lambda case, answer, *, right: enclosed(case).part(answer, right))
     monkeypatch.setattr(diagnosis, "FRESH_CASES", 6)
     monkeypatch.setattr(diagnosis, "WRONG_CASES", 12)
     monkeypatch.setattr(diagnosis, "RIGHT_CASES", 8)
@@ -82,6 +85,14 @@ def quantities(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, Gradients):
         answer = Gradients(answer["parameters"], answer["loss"], answer["outputs"], answer.get("inputs"))
     return dict(answer.quantities())
+
+
+possible = cache(candidates)
+
+
+@cache
+def enclosed(case: Case) -> Prediction:
+    return Prediction(case, {}, right=None)
 
 
 @cache
@@ -211,7 +222,7 @@ CONVENTIONS = [candidate for candidate in candidates(FEW) if candidate.mistake.c
 @cache
 def predictions() -> list[Prediction]:
     """Of cases that conventions differ on; what each convention gives is evaluated once for all of them."""
-    return [Prediction(case, {}, right=None) for case in survey(FEW, count=30)]
+    return [enclosed(case) for case in survey(FEW, count=30)]
 
 
 @pytest.mark.parametrize("fault", [candidate.mistake.name for candidate in CONVENTIONS])
