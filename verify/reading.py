@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -83,3 +83,22 @@ def meant(name: Any, names: Iterable[str]) -> str:
 def listed(names: list[str]) -> str:
     """Names for a message: all of a few, the first of many."""
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])} and {len(names) - 8} more"
+
+
+def misfit(quantities: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...] | None], needed: Iterable[str]) -> str:
+    """What is wrong with an answer's names and shapes, in words behind "its answer"; '' where nothing is.
+
+    shapes: of all that may be given; None for any shape. needed: what must be given.
+    """
+    lacking = [name for name in needed if name not in quantities]
+    if lacking:
+        return f"lacks {listed(lacking)}"
+    for name, array in quantities.items():
+        if name not in shapes:
+            return f"holds {name!r}, which is not asked for"
+        shape = shapes[name]
+        if shape is not None and array.shape != shape:
+            return f"holds {name!r} of shape {array.shape}, where {shape} is asked for"
+        if array.dtype.kind in "cbOSUMm" or array.dtype.names is not None:
+            return f"holds {name!r} of dtype {array.dtype}, where real numbers are asked for"
+    return ""

@@ -107,12 +107,13 @@ class Subject(ABC, Generic[C, S]):
     def read(self, answer: Any, case: C) -> Mapping[str, Array] | list[Fault]:
         """An answer as arrays by quantity, copied, of the shapes asked for; or all by which it breaks the protocol."""
 
+    @abstractmethod
     def misfit(self, case: C, quantities: Mapping[str, Array]) -> str:
         """What is wrong with the names and shapes of an answer that ``read`` accepted in a target's own process.
 
-        '' where nothing is. A target may have broken whatever runs there, ``read`` included.
+        In words behind "its answer"; '' where nothing is. A target may have broken whatever runs there, ``read``
+        included; what passes here can be examined.
         """
-        return ""
 
     def place(self, case: C, quantity: str) -> str | None:
         """Where in the case a quantity belongs, in words (``layer 0: dense 2``); None where nowhere in particular."""

@@ -22,7 +22,7 @@ from verify.engines.families import families_of, family_of
 from verify.engines.strategies import graphs
 from verify.judge import Judgement, Oracle
 from verify.loading import Implementation
-from verify.reading import Fault, described, listed, meant, numbers
+from verify.reading import Fault, described, listed, meant, misfit, numbers
 from verify.subjects.base import Assessment, Subject
 
 
@@ -49,6 +49,9 @@ class Graphs(Subject[Graph, EngineSupports]):
 
     def read(self, answer: Any, case: Graph) -> dict[str, Array] | list[Fault]:
         return quantities(answer, case)
+
+    def misfit(self, case: Graph, quantities: Mapping[str, Array]) -> str:
+        return misfit(quantities, dict.fromkeys(case.quantities), case.quantities)  # a wrong shape is a wrong answer
 
     def examine(self, case: Graph, answer: Mapping[str, Array], oracle: Oracle | None = None) -> Judgement:
         return judging.examine(case, answer, oracle)

@@ -17,7 +17,7 @@ from gradproof.target import UPSTREAM, Supports
 from gradproof.verdict import Finding, Verdict, overall
 from verify import shrinking
 from verify.loading import Implementation
-from verify.reading import Fault, described, layer_of, listed, meant, numbers
+from verify.reading import Fault, described, layer_of, listed, meant, misfit, numbers
 from verify.subjects.base import Assessment, Subject
 
 if TYPE_CHECKING:  # what draws and judges is imported by the methods that do: a target's own process does neither
@@ -75,15 +75,9 @@ class Networks(Subject[Case, Supports]):
         return quantities(answer, case)
 
     def misfit(self, case: Case, quantities: Mapping[str, Array]) -> str:
-        lacking = [name for name in case.network.trainable if name not in quantities]
-        if lacking:
-            return f"lacks {listed(lacking)}"
         shapes = _shapes(case)
-        for name, array in quantities.items():
-            shape = shapes.get(name.removeprefix(RADIUS))
-            if shape is None or array.shape != shape or array.dtype.kind != "f":
-                return f"holds {name!r}, {array.dtype} of shape {array.shape}, where {shape or 'nothing'} is asked for"
-        return ""
+        radii = {f"{RADIUS}{name}": shape for name, shape in shapes.items()}
+        return misfit(quantities, shapes | radii, case.network.trainable)
 
     def place(self, case: Case, quantity: str) -> str | None:
         return layer_of(case.network, quantity)

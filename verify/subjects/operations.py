@@ -21,7 +21,7 @@ from verify.loading import Implementation
 from verify.operations import calling, judging, shrinking
 from verify.operations.causes import causes
 from verify.operations.strategies import operation_cases, possible_layouts
-from verify.reading import Fault, layer_of
+from verify.reading import Fault, layer_of, misfit
 from verify.subjects.base import Assessment, Subject
 
 MIXED = "mixed"
@@ -71,6 +71,15 @@ class Operations(Subject[OperationCase, OperationSupports]):
 
     def read(self, answer: Any, case: OperationCase) -> Mapping[str, Array] | list[Fault]:
         return calling.read(answer, case)
+
+    def misfit(self, case: OperationCase, quantities: Mapping[str, Array]) -> str:
+        shapes = case.shapes()
+        if not case.batched:  # read with their batch axis
+            shapes |= {name: (1, *shapes[name]) for name in (OUTPUTS, INPUTS) if name in shapes}
+        gradients = [name for name in shapes if name not in (LOSS, OUTPUTS)]
+        given = [name for name in gradients if name in quantities]
+        again = {f"{calling.AGAIN}{name}": shape for name, shape in shapes.items()}
+        return misfit(quantities, shapes | again, (given or gradients) if case.gradients == "returned" else gradients)
 
     def place(self, case: OperationCase, quantity: str) -> str | None:
         network = case.operation.network

@@ -16,10 +16,11 @@ from gradproof.gradients import TARGET
 from gradproof.optimiser import OPTIMISERS
 from gradproof.record import Cause
 from gradproof.run import Run, RunData, StepSupports
+from gradproof.update import state_name
 from gradproof.verdict import CaseVerdict, Finding
 from verify.judge import Judgement
 from verify.loading import Implementation
-from verify.reading import Fault
+from verify.reading import Fault, misfit
 from verify.runs.reading import after, quantities, trajectory
 from verify.runs.strategy import runs
 from verify.subjects.base import Assessment, Subject
@@ -62,6 +63,18 @@ class Runs(Subject[Run, StepSupports]):
 
     def read(self, answer: Any, case: Run) -> Mapping[str, Array] | list[Fault]:
         return quantities(answer, case)
+
+    def misfit(self, case: Run, quantities: Mapping[str, Array]) -> str:
+        steps = range(1, len(case) + 1)
+        shapes = {name: array.shape for name, array in case.parameters.items()}
+        parameters = {after(name, step): shape for name, shape in shapes.items() for step in steps}
+        state = {
+            after(state_name(key, name), step): shape
+            for key in case.optimiser.word.state
+            for name, shape in shapes.items()
+            for step in steps
+        }
+        return misfit(quantities, parameters | state, parameters)
 
     def examine(self, case: Run, answer: Mapping[str, Array], oracle: Any = None) -> Judgement:
         found = judge_trajectory(case.optimiser, trajectory(case, answer))

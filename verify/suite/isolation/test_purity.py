@@ -109,8 +109,8 @@ def test_a_pure_target_is_asked_a_tenth_more_and_nothing_is_said(folder: Path, m
 
     target = impure.scaled(lambda case: 1.0)
     counted.__dict__.update(vars(target))
-    monkeypatch.setattr(campaign, "PROFILES", {"default": 320})
+    monkeypatch.setattr(campaign, "PROFILES", {"default": 64})
     record = campaign.check(counted)
     assert record.verdict is Verdict.CORRECT
-    assert 320 < asked <= 320 * 1.1
+    assert 64 < asked <= 64 * 1.1
     assert not any("again" in note for note in record.notes)

@@ -162,7 +162,7 @@ def test_the_command_as_it_is_typed(folder: Path) -> None:
     assert not [file for file in folder.iterdir() if file.name.startswith("core")]
 
 
-@pytest.mark.parametrize("kind", ["engines/scalar_engine_wrong", "operations/softmax_wrong", "optimisers/numpy_adam"])
+@pytest.mark.parametrize("kind", ["engines/scalar_engine_wrong", "operations/softmax", "optimisers/numpy_adam"])
 def test_every_kind_of_target_is_judged_apart_as_it_is_here(folder: Path, kind: str) -> None:
     target = f"{EXAMPLES / kind}.py:adapter"
     here, apart = (gradproof.check(target, profile="smoke", isolate=isolate) for isolate in (False, True))
