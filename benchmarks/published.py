@@ -40,16 +40,27 @@ CHECKS: Final[Mapping[str, Published]] = MappingProxyType(
         ),
         "torch_module": Published("examples/torch_module.py:adapter", "a PyTorch module", Verdict.CORRECT),
         "jax_function": Published("examples/jax_function.py:adapter", "a JAX function", Verdict.CORRECT),
-        "micrograd": Published(
-            "examples/third_party/micrograd_engine.py:adapter", "micrograd 0.1.0, a scalar engine", Verdict.CORRECT
-        ),
-        "nn_numpy": Published(
-            "examples/third_party/nn_numpy_layers.py:adapter", "nn-numpy 0.0.1, layer objects", Verdict.CORRECT
-        ),
-        "backpropagation": Published(
-            "examples/third_party/backpropagation_step.py:adapter",
-            "backpropagation 0.0.3, training steps alone",
+        "softmax_wrong": Published(
+            "examples/operations/softmax_wrong.py:adapter",
+            "softmax's backward with the diagonal of its Jacobian alone",
             Verdict.WRONG,
+        ),
+        "torch_function": Published(
+            "examples/operations/torch_function.py:adapter",
+            "a custom `torch.autograd.Function`, float64 to bfloat16",
+            Verdict.CORRECT,
+        ),
+        "scalar_engine_wrong": Published(
+            "examples/engines/scalar_engine_wrong.py:adapter",
+            "a scalar engine whose `2 - x` gives `x - 2`",
+            Verdict.WRONG,
+        ),
+        "torch_engine": Published("examples/engines/torch_engine.py:adapter", "PyTorch as an engine", Verdict.CORRECT),
+        "numpy_adam": Published(
+            "examples/optimisers/numpy_adam.py:adapter", "Adam in NumPy, ε under the square root", Verdict.WRONG
+        ),
+        "torch_adamw": Published(
+            "examples/optimisers/torch_adamw.py:adapter", "`torch.optim.AdamW`, with its moments", Verdict.CORRECT
         ),
     }
 )

@@ -102,7 +102,7 @@ def _beside(figure: Figure, peer: str) -> str:
 
 
 BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"screen": screen, "checks": checks, "figures": figures}
+    {"screen": screen, "checks": checks, "third-party": third_party.summary, "figures": figures}
 )
 THIRD_PARTY: Final = third_party.FOLDER / "README.md"
 THIRD_PARTY_BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(

@@ -217,7 +217,7 @@ def table() -> str:
         if result.verdict is not Verdict.CORRECT:
             verdict += f" in {count(result.counts[str(result.verdict)])}"
         rows.append(
-            f"| [{package.package}](https://pypi.org/project/{package.package}/) {package.version} "
+            f"| {package.package} {package.version} "
             f"| {package.what} | {package.style} | [{path}]({path}), {lines} | {verdict} | {count(result.cases)} "
             f"| {duration(result.seconds)} |"
         )

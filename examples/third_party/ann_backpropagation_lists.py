@@ -1,4 +1,4 @@
-"""ann-backpropagation-algorithm 0.3.3 (https://pypi.org/project/ann-backpropagation-algorithm/): lists of dicts.
+"""ann-backpropagation-algorithm 0.3.3: lists of dicts.
 
     pip install ann-backpropagation-algorithm==0.3.3
     gradproof check examples/third_party/ann_backpropagation_lists.py:adapter

@@ -1,4 +1,4 @@
-"""autograd 1.9.1, HIPS autograd (https://pypi.org/project/autograd/): differentiates functions of NumPy arrays.
+"""autograd 1.9.1, HIPS autograd: differentiates functions of NumPy arrays.
 
     pip install autograd==1.9.1
     gradproof check examples/third_party/autograd_function.py:adapter

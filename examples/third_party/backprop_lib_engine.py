@@ -1,4 +1,4 @@
-"""backprop-lib 0.1.0 (https://pypi.org/project/backprop-lib/): a scalar engine, one object for each number.
+"""backprop-lib 0.1.0: a scalar engine, one object for each number.
 
     pip install --no-deps backprop-lib==0.1.0
     gradproof check examples/third_party/backprop_lib_engine.py:adapter

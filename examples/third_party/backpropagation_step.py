@@ -1,4 +1,4 @@
-"""backpropagation 0.0.3 (https://pypi.org/project/backpropagation/): it only trains, gradients are never returned.
+"""backpropagation 0.0.3: it only trains, gradients are never returned.
 
     pip install backpropagation==0.0.3
     gradproof check examples/third_party/backpropagation_step.py:adapter

@@ -1,4 +1,4 @@
-"""centigrad 0.1.3 (https://pypi.org/project/centigrad/): a scalar engine that asks each number for its own gradient.
+"""centigrad 0.1.3: a scalar engine that asks each number for its own gradient.
 
     pip install centigrad==0.1.3
     gradproof check examples/third_party/centigrad_network.py:adapter

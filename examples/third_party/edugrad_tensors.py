@@ -1,4 +1,4 @@
-"""edugrad 0.1.0 (https://pypi.org/project/edugrad/): an array engine; tensors with ``.value`` and ``.grad``.
+"""edugrad 0.1.0: an array engine; tensors with ``.value`` and ``.grad``.
 
     pip install edugrad==0.1.0
     gradproof check examples/third_party/edugrad_tensors.py:adapter

@@ -1,4 +1,4 @@
-"""edunn 0.1.6 (https://pypi.org/project/edunn/): layer objects whose backward returns gradients in a dict.
+"""edunn 0.1.6: layer objects whose backward returns gradients in a dict.
 
     pip install edunn==0.1.6
     gradproof check examples/third_party/edunn_layers.py:adapter

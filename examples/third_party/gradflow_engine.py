@@ -1,4 +1,4 @@
-"""gradflow-kit 0.1.3 (https://pypi.org/project/gradflow-kit/): a scalar engine, one object for each number.
+"""gradflow-kit 0.1.3: a scalar engine, one object for each number.
 
     pip install graphviz && pip install --no-deps --target packages/gradflow-kit gradflow-kit==0.1.3
     PYTHONPATH=packages/gradflow-kit gradproof check examples/third_party/gradflow_engine.py:adapter

@@ -1,4 +1,4 @@
-"""kaitorch 0.1.0 (https://pypi.org/project/kaitorch/): a scalar engine below layers as in Keras.
+"""kaitorch 0.1.0: a scalar engine below layers as in Keras.
 
     pip install --no-deps kaitorch==0.1.0
     gradproof check examples/third_party/kaitorch_layers.py:adapter

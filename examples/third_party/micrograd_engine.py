@@ -1,4 +1,4 @@
-"""micrograd 0.1.0 (https://pypi.org/project/micrograd/): a scalar engine, one object for each number.
+"""micrograd 0.1.0: a scalar engine, one object for each number.
 
     pip install micrograd==0.1.0
     gradproof check examples/third_party/micrograd_engine.py:adapter

@@ -1,4 +1,4 @@
-"""microgradpp 0.1.0 (https://pypi.org/project/microgradpp/): an array engine below a few modules.
+"""microgradpp 0.1.0: an array engine below a few modules.
 
     pip install microgradpp==0.1.0
     gradproof check examples/third_party/microgradpp_tensors.py:adapter

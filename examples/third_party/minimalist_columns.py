@@ -1,4 +1,4 @@
-"""minimalist-neural-networks 1.1 (https://pypi.org/project/minimalist-neural-networks/): lists of arrays, by layer.
+"""minimalist-neural-networks 1.1: lists of arrays, by layer.
 
     pip install --no-deps --target packages/minimalist-neural-networks minimalist-neural-networks==1.1
     PYTHONPATH=packages/minimalist-neural-networks gradproof check examples/third_party/minimalist_columns.py:adapter

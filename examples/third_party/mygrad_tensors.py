@@ -1,4 +1,4 @@
-"""mygrad 2.5.0 (https://pypi.org/project/mygrad/): an array engine that takes the place of NumPy.
+"""mygrad 2.5.0: an array engine that takes the place of NumPy.
 
     pip install mygrad==2.5.0
     gradproof check examples/third_party/mygrad_tensors.py:adapter

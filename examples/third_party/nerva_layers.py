@@ -1,4 +1,4 @@
-"""nerva-numpy 1.0.0 (https://pypi.org/project/nerva-numpy/): layer objects, in float32.
+"""nerva-numpy 1.0.0: layer objects, in float32.
 
     pip install nerva-numpy==1.0.0
     gradproof check examples/third_party/nerva_layers.py:adapter

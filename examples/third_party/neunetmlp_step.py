@@ -1,4 +1,4 @@
-"""NeuNetMlp 0.0.4 (https://pypi.org/project/NeuNetMlp/): it only trains, at a rate of 1; gradients are never returned.
+"""NeuNetMlp 0.0.4: it only trains, at a rate of 1; gradients are never returned.
 
     pip install NeuNetMlp==0.0.4
     gradproof check examples/third_party/neunetmlp_step.py:adapter

@@ -1,4 +1,4 @@
-"""neural 0.1.0 (https://pypi.org/project/neural/): cost and gradient of one flat vector, for scipy.optimize.
+"""neural 0.1.0: cost and gradient of one flat vector, for scipy.optimize.
 
     pip install neural==0.1.0
     gradproof check examples/third_party/neural_flat_vector.py:adapter

@@ -1,4 +1,4 @@
-"""nn-from-scratch 0.4.2 (https://pypi.org/project/nn-from-scratch/): functions on tensors of torch, by hand.
+"""nn-from-scratch 0.4.2: functions on tensors of torch, by hand.
 
     pip install torch==2.13.0 tqdm && pip install --no-deps nn-from-scratch==0.4.2
     gradproof check examples/third_party/nn_from_scratch_functions.py:adapter

@@ -1,4 +1,4 @@
-"""nn-numpy 0.0.1 (https://pypi.org/project/nn-numpy/): layer objects with forward, backward and a dict of gradients.
+"""nn-numpy 0.0.1: layer objects with forward, backward and a dict of gradients.
 
     pip install nn-numpy==0.0.1
     gradproof check examples/third_party/nn_numpy_layers.py:adapter

@@ -1,4 +1,4 @@
-"""nnlib 0.2 (https://pypi.org/project/nnlib/): functions that hand dicts to one another, features × batch.
+"""nnlib 0.2: functions that hand dicts to one another, features × batch.
 
     pip install nnlib==0.2
     gradproof check examples/third_party/nnlib_functions.py:adapter

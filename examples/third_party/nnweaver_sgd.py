@@ -1,4 +1,4 @@
-"""nnweaver 0.2 (https://pypi.org/project/nnweaver/): trains by gradient descent, one sample after the other.
+"""nnweaver 0.2: trains by gradient descent, one sample after the other.
 
     pip install cvxopt matplotlib tqdm && pip install --no-deps nnweaver==0.2
     gradproof check examples/third_party/nnweaver_sgd.py:adapter

@@ -1,4 +1,4 @@
-"""npnet 0.0.10 (https://pypi.org/project/npnet/): layer objects that pass errors on through variables, in float32.
+"""npnet 0.0.10: layer objects that pass errors on through variables, in float32.
 
     pip install npnet==0.0.10
     gradproof check examples/third_party/npnet_layers.py:adapter

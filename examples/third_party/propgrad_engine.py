@@ -1,4 +1,4 @@
-"""propgrad 0.1.1 (https://pypi.org/project/propgrad/): a scalar engine, one object for each number.
+"""propgrad 0.1.1: a scalar engine, one object for each number.
 
     pip install propgrad==0.1.1
     gradproof check examples/third_party/propgrad_engine.py:adapter

@@ -1,4 +1,4 @@
-"""pydynet 1.1 (https://pypi.org/project/pydynet/): an array engine with modules as in PyTorch.
+"""pydynet 1.1: an array engine with modules as in PyTorch.
 
     pip install pydynet==1.1
     gradproof check examples/third_party/pydynet_modules.py:adapter

@@ -1,4 +1,4 @@
-"""pyedunet 0.1.0 (https://pypi.org/project/pyedunet/): one class; a backward step for each layer, arrays in dicts.
+"""pyedunet 0.1.0: one class; a backward step for each layer, arrays in dicts.
 
     pip install --no-deps pyedunet==0.1.0
     gradproof check examples/third_party/pyedunet_dicts.py:adapter

@@ -1,4 +1,4 @@
-"""pyfit 1.0.2 (https://pypi.org/project/pyfit/): a scalar engine, one object for each number.
+"""pyfit 1.0.2: a scalar engine, one object for each number.
 
     pip install pyfit==1.0.2
     gradproof check examples/third_party/pyfit_engine.py:adapter

@@ -1,4 +1,4 @@
-"""scalargrad 1.0.5 (https://pypi.org/project/scalargrad/): a scalar engine, one object for each number.
+"""scalargrad 1.0.5: a scalar engine, one object for each number.
 
     pip install scalargrad==1.0.5
     gradproof check examples/third_party/scalargrad_engine.py:adapter

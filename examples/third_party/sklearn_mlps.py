@@ -1,4 +1,4 @@
-"""scikit-learn 1.9.1 (https://pypi.org/project/scikit-learn/): what ``MLPClassifier`` and ``MLPRegressor`` train by.
+"""scikit-learn 1.9.1: what ``MLPClassifier`` and ``MLPRegressor`` train by.
 
     pip install scikit-learn==1.9.1
     gradproof check examples/third_party/sklearn_mlps.py:classifier

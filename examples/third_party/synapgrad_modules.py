@@ -1,4 +1,4 @@
-"""synapgrad 1.0.2 (https://pypi.org/project/synapgrad/): an array engine with modules as in PyTorch, in float32.
+"""synapgrad 1.0.2: an array engine with modules as in PyTorch, in float32.
 
     pip install synapgrad==1.0.2
     gradproof check examples/third_party/synapgrad_modules.py:adapter

@@ -1,4 +1,4 @@
-"""tinygrad 0.14.0 (https://pypi.org/project/tinygrad/): an array engine whose kernels are generated.
+"""tinygrad 0.14.0: an array engine whose kernels are generated.
 
     pip install tinygrad==0.14.0
     gradproof check examples/third_party/tinygrad_tensors.py:adapter

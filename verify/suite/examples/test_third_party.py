@@ -83,7 +83,7 @@ def test_an_adapter_imports_its_package_alone_and_says_how_to_get_it_and_how_to_
     text = ast.get_docstring(ast.parse(package.path.read_text(encoding="utf-8"))) or ""
     assert package.pin in text
     assert f"gradproof check examples/third_party/{package.target}" in text
-    assert f"https://pypi.org/project/{package.package}/" in text
+    assert package.package in text
 
 
 def test_the_versions_judged_are_those_pinned() -> None:
@@ -135,7 +135,7 @@ class TestPublished:
     def test_the_page_shows_them(self) -> None:
         page = (FOLDER / "README.md").read_text(encoding="utf-8")
         for name, package in packages().items():
-            assert f"[{package.package}](https://pypi.org/project/{package.package}/) {package.version}" in page
+            assert f"| {package.package} {package.version} |" in page
             if package.verdict is not Verdict.CORRECT:
                 assert f'<a id="{name}"></a>' in page
 
