@@ -45,7 +45,7 @@ def case_of(batch: int, *tags: str) -> Case:
     return Case(network, parameters, inputs, targets=np.full((batch, 2), 3.0), tags=tags)
 
 
-@pytest.fixture(scope="module", params=LIMITS)
+@pytest.fixture(scope="module")
 def apart(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     folder = tmp_path_factory.mktemp("hostile")
     shutil.copy(hostile.__file__, folder / "hostile.py")
@@ -80,10 +80,12 @@ def test_every_hostile_target_is_documented() -> None:
     }
 
 
-@pytest.mark.parametrize("name", hostile.HARMS)
+@pytest.mark.parametrize(
+    ("apart", "name"),
+    sorted(("hasty" if name in SLOW else "patient", name) for name in hostile.HARMS),
+    indirect=["apart"],
+)
 def test_a_hostile_target_is_a_finding_and_the_run_goes_on(apart: Apart, name: str) -> None:
-    if (apart.limits is LIMITS["hasty"]) is not (name in SLOW):
-        pytest.skip("in the other process")
     Path(".gradproof").mkdir(exist_ok=True)
     assert said(asked(apart, name)) == documented()[name][1]
     if name == "leaves_a_process":

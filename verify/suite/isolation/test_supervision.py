@@ -65,11 +65,14 @@ def test_a_target_that_takes_the_judge_down_is_run_apart_from_the_same_seed(fold
     assert record.cases == 6
     assert record.verdict in (Verdict.CRASHED, Verdict.BROKE_PROTOCOL)
     assert record.counts["correct"] >= 1 or name.startswith("replaces")
-    again, said = checked(name, isolate=True)
+
+
+def test_a_run_that_starts_again_is_the_run_that_was_isolated(folder: Path) -> None:
+    again, _ = checked("segmentation_fault")
+    apart, said = checked("segmentation_fault", isolate=True)
     assert said == []
-    assert again.counts == record.counts
-    if not name.startswith("replaces"):  # whose harm is to the cases after it
-        assert [f.case_id for f in again.failures] == [f.case_id for f in record.failures]
+    assert apart.counts == again.counts
+    assert [f.case_id for f in apart.failures] == [f.case_id for f in again.failures]
 
 
 def test_a_call_that_does_not_end_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
