@@ -8,7 +8,8 @@ same numbers on every case, to all the bits computed: nothing that the target su
 plainest speaks for all, conventions first. In every other case the cause is unknown, and what is known is said.
 
 Where no single mistake explains everything, two are tried: one that explains all but the biases' gradients (or the
-loss, or penalised cases) with one that explains these, and two of which each explains a failing case by itself.
+loss, or penalised cases) with one that explains these; one that explains the cases of one sample (or of one output)
+with a factor in the number of samples (of outputs); and two of which each explains a failing case by itself.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -33,7 +35,7 @@ from verify import drawing
 from verify.calling import NoAnswer
 from verify.loading import Implementation
 from verify.mistakes.catalogue import candidates
-from verify.mistakes.mistake import Candidate
+from verify.mistakes.mistake import Alike, Candidate
 from verify.mistakes.moves import Move, ParameterGradient, PenaltyGradient, ThroughActivation
 from verify.mistakes.prediction import Prediction
 from verify.strategies import cases
@@ -54,6 +56,7 @@ PAIRS = 2000
 """How many pairs of mistakes are tried on the first failing case."""
 ALTERNATIVES = 3
 """How many that cannot be told apart are listed."""
+ELSEWHERE = ", which changes nothing in this case"
 
 Explanation = tuple[Candidate, ...]
 """One mistake, or two that are made together."""
@@ -102,10 +105,14 @@ class Diagnosis:
                 words = f"{why}: {listed}"
             return (Cause("unknown", None, None, f"{words}{self.known}", None, (), self.cases, self.wrong, self.fresh),)
         touched = Prediction(case, {}, right=None).touched(self.explanation)
-        here = [c for c in self.explanation if any(candidate is c for candidate, _ in touched)] or self.explanation
-        return tuple(self._cause(c, [move for candidate, move in touched if candidate is c], case) for c in here)
+        moved = {c: [move for candidate, move in touched if candidate is c] for c in self.explanation}
+        # What this case does not show comes last; it is told all the same, since no other failure may be shown.
+        return tuple(
+            self._cause(c, moved[c], case, "" if moved[c] or not touched else ELSEWHERE)
+            for c in sorted(self.explanation, key=lambda c: not moved[c])
+        )
 
-    def _cause(self, candidate: Candidate, moves: list[Move], case: Case) -> Cause:
+    def _cause(self, candidate: Candidate, moves: list[Move], case: Case, aside: str) -> Cause:
         mistake = candidate.mistake
         same = tuple(dict.fromkeys(_plain(other) for other in self.same if _names(other) != _names(self.explanation)))
         touched = {move.place.removeprefix("layer ") for move in moves}
@@ -115,7 +122,7 @@ class Diagnosis:
             kind="convention" if mistake.convention else "mistake",
             name=mistake.name,
             layer=where,
-            words=_filled(mistake.words, candidate, moves, case) + _where(candidate),
+            words=_filled(mistake.words, candidate, moves, case) + _where(candidate) + aside,
             mend=_filled(mistake.mend, candidate, moves, case),
             same_as=same[:ALTERNATIVES],
             cases=self.cases,
@@ -241,6 +248,7 @@ class _Diagnostician:
             (lambda name: not is_bias(name), lambda case: True, _is_about_biases),
             (lambda name: name != LOSS, lambda case: True, lambda candidate: not candidate.touches_gradients),
             (_everything, lambda case: case.network.penalty is None, _is_about_penalties),
+            *((_everything, admits, _is_factor(alike)) for alike, admits in ALIKE.items()),
         )
         for part, admits, second in domains:
             evidence = [one for one in self.evidence if admits(one.case)]
@@ -326,6 +334,20 @@ FEATURES: tuple[tuple[str, str, Callable[[Case], bool]], ...] = (
     ("in float32", "in float64", lambda case: case.dtype == "float32"),
 )
 """What wrong cases may have in common: words for those that have it and for the others."""
+
+
+ALIKE: Mapping[Alike, Callable[[Case], bool]] = MappingProxyType(
+    {
+        "one sample": lambda case: case.batch == 1,
+        "one output": lambda case: math.prod(case.network.output_shape) == 1,
+        "one entry": lambda case: case.batch * math.prod(case.network.output_shape) == 1,
+    }
+)
+"""Cases on which a factor is 1, so that whatever else is wrong shows there by itself."""
+
+
+def _is_factor(alike: Alike) -> Callable[[Candidate], bool]:
+    return lambda candidate: candidate.mistake.alike == alike
 
 
 def _is_about_biases(candidate: Candidate) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from refimpl.definitions import penalty_of
 from refimpl.language import Node, gradients, matmul, scale, spread, take, total
-from verify.mistakes.mistake import Mistake
+from verify.mistakes.mistake import Alike, Mistake
 from verify.mistakes.moves import (
     Accumulation,
     IntoBranches,
@@ -26,8 +26,11 @@ Change = Callable[[ParameterGradient], Node | None]
 BOTH: tuple[Part, ...] = ("weight", "bias")
 
 
-def _gradient(name: str, words: str, mend: str, change: Change, parts: tuple[Part, ...]) -> Mistake:
-    return Mistake(name, words, mend, ((ParameterGradient, lambda m: change(m) if m.part in parts else None),))
+def _gradient(
+    name: str, words: str, mend: str, change: Change, parts: tuple[Part, ...], alike: Alike | None = None
+) -> Mistake:
+    moves = ((ParameterGradient, lambda m: change(m) if m.part in parts else None),)
+    return Mistake(name, words, mend, moves, alike=alike)
 
 
 def _square(x: Node) -> bool:
@@ -74,6 +77,7 @@ def _averages(name: str, what: str, parts: tuple[Part, ...]) -> Mistake:
         "sum over the batch: a mean in the loss is in the error that comes back already",
         lambda m: scale(m.right, Fraction(1, _batch(m))),
         parts,
+        "one sample",
     )
 
 
@@ -183,6 +187,7 @@ MISTAKES: tuple[Mistake, ...] = (
         "sum over the batch once",
         lambda m: scale(m.right, Fraction(_batch(m))),
         ("bias",),
+        "one sample",
     ),
     _gradient(
         "bias summed over units",

@@ -11,6 +11,9 @@ from verify.mistakes.moves import LossValue, Move, ThroughActivation, WholeGradi
 
 Place = Literal["every layer", "the output layer", "hidden layers"]
 
+Alike = Literal["one sample", "one output", "one entry"]
+"""Cases that a factor in the sizes of a batch leaves as they are: N = 1, K = 1, and both."""
+
 Rewrite = Callable[[Any], Node | None]
 """A move's other result; None where the mistake cannot be made there, so that the move is right."""
 
@@ -34,6 +37,8 @@ class Mistake:
     """Whether it may be made in some layers and not in others."""
     convention: bool = False
     """Whether the numbers are right for something else than what is declared."""
+    alike: Alike | None = None
+    """Of a factor: the cases on which it is 1."""
 
 
 @dataclass(frozen=True, eq=False)

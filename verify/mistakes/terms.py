@@ -15,7 +15,7 @@ from refimpl.definitions import losses_of, penalty_of, reduced, softmax
 from refimpl.language import Leaf, Node, Step, apply, gradients, ones, pull_back, scale, spread, total
 from verify.mistakes.activations import through
 from verify.mistakes.backward import spread_rows
-from verify.mistakes.mistake import Mistake
+from verify.mistakes.mistake import Alike, Mistake
 from verify.mistakes.moves import LossGradient, LossValue, PenaltyGradient, UpstreamGradient, WholeGradient
 
 Sized = Callable[[int, int], Fraction]
@@ -73,6 +73,7 @@ def _conventions(
     declared: str,
     delta: Sequence[tuple[Any, Callable[[Any], Node | None]]],
     value: Sequence[tuple[Any, Callable[[Any], Node | None]]],
+    alike: Alike | None = None,
 ) -> tuple[Mistake, ...]:
     """One convention met in the gradient, in the loss, and in both."""
     mend = "declare what is meant, or compute what is declared"
@@ -82,7 +83,9 @@ def _conventions(
         (f"loss: {name}", f"the gradient is right, and the loss is exact for {what}; {declared}", value),
     )
     return tuple(
-        Mistake(form, words, mend, tuple(moves), local=False, convention=True) for form, words, moves in forms if moves
+        Mistake(form, words, mend, tuple(moves), local=False, convention=True, alike=alike)
+        for form, words, moves in forms
+        if moves
     )
 
 
@@ -109,20 +112,25 @@ def _losses() -> tuple[Mistake, ...]:
 
 def _factors() -> tuple[Mistake, ...]:
     """Factors on the data term, and on everything."""
-    sized: tuple[tuple[str, str, Sized], ...] = (
-        ("2", "doubled", lambda n, k: Fraction(2)),
-        ("1/2", "halved", lambda n, k: Fraction(1, 2)),
-        ("N", "multiplied by the number of samples{N}", lambda n, k: Fraction(n)),
-        ("1/N", "divided by the number of samples{N}", lambda n, k: Fraction(1, n)),
-        ("K", "multiplied by the number of outputs{K}", lambda n, k: Fraction(k)),
-        ("1/K", "divided by the number of outputs{K}", lambda n, k: Fraction(1, k)),
-        ("NK", "multiplied by the number of all outputs of the batch{NK}", lambda n, k: Fraction(n * k)),
-        ("1/NK", "divided by the number of all outputs of the batch{NK}", lambda n, k: Fraction(1, n * k)),
-        ("2/N", "doubled and divided by the number of samples{N}", lambda n, k: Fraction(2, n)),
-        ("2/K", "doubled and divided by the number of outputs{K}", lambda n, k: Fraction(2, k)),
+    sized: tuple[tuple[str, str, Sized, Alike | None], ...] = (
+        ("2", "doubled", lambda n, k: Fraction(2), None),
+        ("1/2", "halved", lambda n, k: Fraction(1, 2), None),
+        ("N", "multiplied by the number of samples{N}", lambda n, k: Fraction(n), "one sample"),
+        ("1/N", "divided by the number of samples{N}", lambda n, k: Fraction(1, n), "one sample"),
+        ("K", "multiplied by the number of outputs{K}", lambda n, k: Fraction(k), "one output"),
+        ("1/K", "divided by the number of outputs{K}", lambda n, k: Fraction(1, k), "one output"),
+        ("NK", "multiplied by the number of all outputs of the batch{NK}", lambda n, k: Fraction(n * k), "one entry"),
+        (
+            "1/NK",
+            "divided by the number of all outputs of the batch{NK}",
+            lambda n, k: Fraction(1, n * k),
+            "one entry",
+        ),
+        ("2/N", "doubled and divided by the number of samples{N}", lambda n, k: Fraction(2, n), None),
+        ("2/K", "doubled and divided by the number of outputs{K}", lambda n, k: Fraction(2, k), None),
     )
     found: list[Mistake] = []
-    for name, words, factor in sized:
+    for name, words, factor, alike in sized:
         delta = _scaled_delta(factor)
         found += _conventions(
             f"data x {name}",
@@ -130,8 +138,9 @@ def _factors() -> tuple[Mistake, ...]:
             "{loss} is declared",
             ((LossGradient, delta), (UpstreamGradient, delta)),
             ((LossValue, _scaled_value(factor)),),
+            alike,
         )
-    for name, words, factor in sized:
+    for name, words, factor, alike in sized:
         found.append(
             Mistake(
                 f"everything x {name}",
@@ -140,6 +149,7 @@ def _factors() -> tuple[Mistake, ...]:
                 ((WholeGradient, _scaled_whole(factor)),),
                 local=False,
                 convention=True,
+                alike=alike,
             )
         )
     return tuple(found)

@@ -283,6 +283,36 @@ def test_terms_that_differ_each_get_a_name() -> None:
     assert {frozenset(pair) for pair in names(found)} == {frozenset(("gradient: data x K", "penalty doubled"))}
 
 
+CLASSES = Supports(
+    losses=("categorical_cross_entropy/batch_mean", "squared_error/element_mean"),
+    hidden=("tanh", "relu"),
+    output=("softmax", "tanh"),
+    depth=(1, 2),
+    width=(1, 3),
+    batch=(1, 3),
+)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "factor"),
+    [
+        (vectorised.Fault("derivative of sigmoid", "output", "softmax"), "gradients averaged"),
+        (vectorised.Fault("derivative of sigmoid", "output", "softmax"), "everything x 1/N"),
+        (vectorised.Fault("derivative twice", "every", "tanh"), "gradient: data x K"),
+        (vectorised.Fault("derivative twice", "every", "tanh"), "gradient: data x 1/NK"),
+    ],
+)
+def test_a_mistake_and_a_factor_in_the_sizes_are_both_named(mistake: vectorised.Fault, factor: str) -> None:
+    implementation = vectorised.Vectorised(mistake, vectorised.Fault(factor))
+    found = diagnosed(implementation, vectorised.Vectorised(), CLASSES)
+    assert {mistake.name, factor} in map(set, names(found))
+    assert all(mistake.name in pair for pair in names(found))
+    causes = found.causes(shown(found, CLASSES))
+    assert len(causes) == 2
+    one = shown(found, CLASSES).batch == 1 or shown(found, CLASSES).network.output_shape == (1,)
+    assert causes[-1].words.endswith(diagnosis.ELSEWHERE) == one
+
+
 def test_nothing_is_said_of_a_right_answer() -> None:
     cases = survey(TREES)
     target = gradproof.target(losses=("half_squared_error/sum",))(vectorised.Vectorised())
