@@ -1,7 +1,7 @@
 """The process between the judge and a target: it forks a target's processes, waits for them, and clears up after them.
 
-It imports what such a process needs but for the target, so that a new one takes a hundredth of a second after each that
-has ended, and it never runs anything of the target. What a target leaves running becomes its child, and is ended.
+It imports what such a process needs but for the target, so that a new one starts without delay after each that has
+ended, and it never runs anything of the target. What a target leaves running becomes its child, and is ended.
 """
 
 from __future__ import annotations
