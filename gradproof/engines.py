@@ -111,7 +111,8 @@ def _words(argument: str, value: Any) -> tuple[str, ...]:
 
 
 def engine(
-    leaf: Callable[[Any], Any] | None = None,
+    make: Callable[[Any], Any] | None = None,
+    /,
     *,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     **supports: Any,
@@ -130,6 +131,7 @@ def engine(
             value, gradients = value_and_gradients(graph.evaluate, graph.leaves)
             return graph.answer(value, gradients)
 
+    make: what makes a leaf, given by its place alone; ``leaf`` is how that is spelled, its own name unless given.
     functions: by operator, what to call in place of Python's operator or the method of its name, with the same
     arguments: ``{"relu": F.relu, "abs": abs}``; under ``backward``, what starts a reverse pass.
     """
@@ -138,15 +140,17 @@ def engine(
         if not callable(function):
             raise ArgumentError(f"engine.functions[{operator!r}]", "something to call", function)
     supports["functions"] = {operator: _name(operator, function) for operator, function in called.items()}
-    if leaf is None:
+    if make is None and callable(supports.get("leaf")):  # by its name, what makes a leaf: its spelling is its own
+        make = supports.pop("leaf")
+    if make is None:
         return declaring(EngineSupports(**supports))
-    if not callable(leaf):
-        raise ArgumentError("engine.leaf", "what makes a leaf from a number or an array", leaf)
+    if not callable(make):
+        raise ArgumentError("engine.leaf", "what makes a leaf from a number or an array", make)
     supports.setdefault("passes", ("once", "steps"))
-    declared = EngineSupports(**{"leaf": _name("leaf", leaf), **supports})
+    declared = EngineSupports(**{"leaf": _name("leaf", make), **supports})
 
     def adapter(graph: Graph) -> dict[str, Any]:
-        answer: dict[str, Any] = graph.run(leaf, called)
+        answer: dict[str, Any] = graph.run(make, called)
         return answer
 
     return declaring(declared)(adapter)

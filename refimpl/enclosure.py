@@ -178,7 +178,7 @@ class ProgramEnclosure:
         enclosed = self
         while True:
             with precision(enclosed.working_bits):
-                rounded = [_nearest(ball) for ball in enclosed.balls(name).reshape(-1)]
+                rounded = [_nearest(enclosed._single(name, index)) for index in np.ndindex(self.shape(name))]
             if all(number is not None for number in rounded):
                 return np.array(rounded, dtype=np.float64).reshape(self.shape(name))
             if enclosed.working_bits >= MOST_BITS:
@@ -199,11 +199,17 @@ class ProgramEnclosure:
                 low, high = (end.str(digits, radius=False) for end in (least.lower(), greatest.upper()))
             return f"[{low}, {high}]"
         enclosed, needed = self, math.ceil(digits * math.log2(10)) + 2
-        while enclosed.working_bits < MOST_BITS and enclosed.balls(name)[index].rel_accuracy_bits() < needed:
+        while enclosed.working_bits < MOST_BITS and enclosed._single(name, index).rel_accuracy_bits() < needed:
             enclosed = enclosed._finer
-        ball = enclosed.balls(name)[index]
+        ball = enclosed._single(name, index)
         with precision(max(enclosed.working_bits, needed)):
             return str(ball.str(digits, radius=ball.rel_accuracy_bits() < needed))
+
+    def _single(self, name: str, index: tuple[int, ...]) -> Any:
+        """The ball of an entry of which kinks make no set: its ends', where choices at kinks cancel in it."""
+        least, greatest = (end[index] for end in self.interval(name))
+        with precision(self.working_bits):
+            return least if least is greatest else least.union(greatest)
 
     def _each(self, balls: Values, function: Callable[[Any], float]) -> Float64:
         with precision(self.working_bits):

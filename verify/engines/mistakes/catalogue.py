@@ -16,9 +16,11 @@ from verify.engines.mistakes.forms import (
     without_delta,
 )
 from verify.engines.mistakes.functions import functions
+from verify.engines.mistakes.kinks import kinks
 from verify.engines.mistakes.mistake import Candidate, OperatorMistake
 from verify.engines.mistakes.passes import ALTERED, STYLES, structural
 from verify.engines.mistakes.shaping import broadcasting, matrices, shaping
+from verify.engines.mistakes.twice import twice
 
 
 def general() -> Iterator[OperatorMistake]:
@@ -58,15 +60,17 @@ def general() -> Iterator[OperatorMistake]:
 @lru_cache(maxsize=1)
 def operator_mistakes() -> tuple[OperatorMistake, ...]:
     """Every mistake in one operator, the plainest first."""
-    parts = (arithmetic, powers, matrices, shaping, functions, general, broadcasting)
+    parts = (arithmetic, powers, matrices, shaping, functions, general, broadcasting, kinks, twice)
     return tuple(mistake for part in parts for mistake in part())
 
 
 def candidates(supports: EngineSupports) -> tuple[Candidate, ...]:
     """Every mistake that an engine of this declaration could make, in every style in which it shows."""
+    declared = {"**" if word == "x**y" else word for word in supports.operators if word != "**"}
     of_operators = [
         Candidate(mistake.name, mistake.words, mistake.mend, (mistake,), style)
         for mistake in operator_mistakes()
+        if not mistake.together or sum(name in declared for name in mistake.together) > 1
         for style in (STYLES if ALTERED & set(mistake.forms) else STYLES[:1])
     ]
     return (*of_operators, *structural(supports))

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from gradproof.operators import FUNCTIONS
-from refimpl.graphs import broadcast, operated
-from refimpl.language import Node, apply, ones, pull_back, scale
+from refimpl.graphs import broadcast, constant, operated
+from refimpl.language import Node, Step, apply, ones, pull_back, scale
 from verify.engines.mistakes.mistake import Contributions, Move
 
 BINARY: Final = {operator: (f"x {operator} y", f"x {operator} 2", f"2 {operator} x") for operator in "+-*/"}
@@ -112,3 +112,13 @@ def by_value(m: Move) -> Node:
 def size(x: Node) -> int:
     """Number of entries."""
     return int(np.prod(x.shape))
+
+
+NEAR: Final = Fraction(1, 2**12)
+"""What a drawn graph has nearer to a kink than this is exactly at it (``verify.engines.numeric.FAR``)."""
+
+
+def passes(x: Node, *, at_zero: bool) -> Node:
+    """1 where x is above 0, and where it is 0 if that is so; 0 elsewhere. No set at a kink, for engines decide."""
+    moved = x + constant(NEAR if at_zero else -NEAR, x.shape)
+    return Node(Step(Fraction(0), Fraction(1)), (moved,), x.shape)

@@ -46,6 +46,8 @@ class OperatorMistake:
     forms: tuple[str, ...]
     contributions: Contributions | None = None
     value: Value | None = None
+    together: tuple[str, ...] = ()
+    """Operators whose shared mistake it is; with fewer than two of them it is one of a single operator."""
 
 
 Kind = Literal[

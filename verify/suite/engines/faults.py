@@ -92,4 +92,19 @@ ARRAY: dict[str, tuple[Engine, str | None]] = {
         "transpose missing in T",
     ),
     "relu lets everything pass": (RIGHT.with_rule("relu", None, lambda g, z, x: (g,)), "derivative missing in relu"),
+    "operand that stands twice": (
+        RIGHT.with_rule("-", None, lambda g, z, x, y: (g, g if x is y else -g))
+        .with_rule("/", None, lambda g, z, x, y: (g / y, g / y if x is y else -g * x / y**2))
+        .with_rule("x**y", None, lambda g, z, x, y: (g * y * x ** (y - 1), g * (z if x is y else z * np.log(x))))
+        .with_rule("@", None, lambda g, z, x, y: (g @ y.T, g @ y.T if x is y else x.T @ g)),
+        "an operand twice is the first in an operation",
+    ),
+    "ties go to both": (
+        RIGHT.with_rule("maximum", None, lambda g, z, x, y: (g * (x >= y), g * (x <= y))),
+        "both at ties of maximum",
+    ),
+    "ties go to neither": (
+        RIGHT.with_rule("maximum", None, lambda g, z, x, y: (g * (x > y), g * (x < y))),
+        "neither at ties of maximum",
+    ),
 }
