@@ -44,9 +44,11 @@ class _Commands(click.Group):
 def main() -> None:
     """Proves gradients right or wrong.
 
-    A target is your own function or class, decorated with gradproof.target(...): it takes a case (a network with
-    parameters and a batch) and returns its gradients. Every number that it returns is held against an exact, certified
-    reference, and against what careful arithmetic may be off by on this very case. There is no tolerance to choose.
+    A target is your own function or class, which says what it supports: a network (gradproof.target, or in words
+    gradproof.adapters), a single layer or kernel (gradproof.operation), an autograd engine (gradproof.engine) or an
+    optimiser (gradproof.steps). It takes a case and returns what it computed. Every number is held against an exact,
+    certified reference, and against what careful arithmetic may be off by on this very case. There is no tolerance to
+    choose.
     """
 
 
