@@ -77,6 +77,7 @@ from refimpl.language import (
     Spread,
     Step,
     Take,
+    Tied,
     Total,
 )
 from refimpl.program import leaf_values
@@ -281,7 +282,7 @@ class RunningBound:
                 return self._known(node, self._least(node))
             case Largest():
                 return self._known(node, self._largest(node))
-            case Share():
+            case Share() | Tied():
                 return self._known(node, self._shared(node))
             case Detour(roundings, _):
                 # The products of which x is a sum are as they were; what else was rounded is in them already.
@@ -392,7 +393,7 @@ class RunningBound:
         (x,) = node.operands
         unsure = np.zeros(node.shape).reshape(-1, node.shape[-1])
         for (tied, may), row in zip(self._candidates(x), unsure, strict=True):
-            # Among those that tie, the enclosure holds every share already.
+            # Of those that tie, the enclosure holds what they may be already.
             if len(may) > 1 and not set(may) <= set(tied):
                 row[may] = 1.0
                 self.near_kinks += 1

@@ -43,6 +43,7 @@ from refimpl.language import (
     Spread,
     Step,
     Take,
+    Tied,
     Total,
     ordered,
 )
@@ -154,6 +155,13 @@ class Arithmetic(ABC):
             shares = [*(self.multiply(share, left) for share in shares), taken]
         return np.stack(shares, axis=-1)
 
+    def tied(self, x: Values) -> Values:
+        """1 for each entry that ties with another for the greatest along the last axis, 0 for every other."""
+        top = np.asarray(x == self.largest(x)[..., None], dtype=bool)
+        result = self.full(x.shape, 0)
+        result[top & (top.sum(-1, keepdims=True) > 1)] = self.number(Fraction(1))
+        return result
+
     def matmul(self, a: Values, b: Values) -> Values:
         """A @ b of two matrices."""
         return np.asarray(a @ b)
@@ -228,6 +236,8 @@ def evaluate(node: Node, arithmetic: Arithmetic, operands: tuple[Values, ...], l
             return arithmetic.largest(operands[0])
         case Share():
             return arithmetic.share(operands[0])
+        case Tied():
+            return arithmetic.tied(operands[0])
         case Detour():
             return operands[0]
         case Anchor():

@@ -146,6 +146,15 @@ class BallArithmetic(ObjectArithmetic):
             shares[top] = arb(1) if len(top) == 1 else arb(0).union(arb(1))
         return result.reshape(x.shape)
 
+    def tied(self, x: Values) -> Values:
+        result = self.full(x.shape, 0).reshape(-1, x.shape[-1])
+        for row, found in zip(x.reshape(-1, x.shape[-1]), result, strict=True):
+            top = greatest(row)
+            if len(top) > 1:
+                exactly = all(bool(row[i] - row[top[0]] == 0) for i in top)
+                found[top] = arb(1) if exactly else arb(0).union(arb(1))
+        return result.reshape(x.shape)
+
     def anchor(self, x: Values) -> Values:
         rows = x.reshape(-1, x.shape[-1])
         largest = np.empty((len(rows), 1), dtype=object)

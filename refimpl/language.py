@@ -172,6 +172,11 @@ class Share(Primitive):
 
 
 @dataclass(frozen=True, eq=False)
+class Tied(Primitive):
+    """1 for each entry that ties with another for the greatest of its row along the last axis, 0 for every other."""
+
+
+@dataclass(frozen=True, eq=False)
 class Detour(Primitive):
     """The first operand itself, which implementations reach by longer ways too.
 
@@ -322,6 +327,11 @@ def largest(x: Node, name: str = "") -> Node:
     return Node(Largest(name), (x,), x.shape[:-1])
 
 
+def tied(x: Node) -> Node:
+    """1 for each entry that ties with another for the greatest along the last axis, 0 for every other."""
+    return Node(Tied(), (x,), x.shape)
+
+
 def detour(x: Node, roundings: int, *magnitudes: Node, returning: int = 0) -> Node:
     """X itself; on other ways to it come so many more roundings of numbers as large as ``magnitudes`` together.
 
@@ -389,7 +399,7 @@ def adjoints(node: Node, delta: Node) -> tuple[Node | None, ...]:
         case Detour(_, returning):
             back = detour(delta, returning, *(delta * size for size in operands[1:])) if returning else delta
             return (back, *(None for _ in operands[1:]))
-        case Anchor():
+        case Anchor() | Tied():
             return (None,)
         case _:
             raise TypeError(f"no adjoint for {type(primitive).__name__}")

@@ -51,6 +51,7 @@ from refimpl.language import (
     Spread,
     Step,
     Take,
+    Tied,
     Total,
 )
 from refimpl.program import leaf_values
@@ -169,7 +170,7 @@ class Simulation:
             case Leaf():
                 size = np.abs(self.exact(node)) if self.rounds_leaves else np.zeros(node.shape)
                 return self.rounding(size)
-            case Ones() | Seed() | Step() | Share() | Anchor():
+            case Ones() | Seed() | Step() | Share() | Tied() | Anchor():
                 return np.zeros((self.samples, *node.shape))
             case Add():
                 passed = errors[0] + errors[1]

@@ -207,7 +207,8 @@ class Backward:
             case Activation():
                 return self._activation(laid, delta)
             case Maxout():
-                return pull_back(laid.y, delta, {"z": laid.x})["z"]
+                right = pull_back(laid.y, delta, {"z": laid.x})["z"]
+                return self._play(moves.ThroughMaxout, laid.path, right, layer=laid.layer, z=laid.x, delta=delta)
             case Residual():
                 body = self._chain(laid.bodies[0], delta)
                 return self._play(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gradproof.target import UPSTREAM, Supports
-from verify.mistakes import activations, layers, terms
+from verify.mistakes import activations, kinks, layers, terms
 from verify.mistakes.mistake import Candidate, Mistake, Place
 from verify.mistakes.moves import (
     Accumulation,
@@ -15,12 +15,16 @@ from verify.mistakes.moves import (
     Move,
     PenaltyGradient,
     ThroughBranches,
+    ThroughMaxout,
     ThroughResidual,
     UpstreamGradient,
 )
 
 CATALOGUE: Final[tuple[Mistake, ...]] = tuple(
-    sorted((*terms.MISTAKES, *activations.MISTAKES, *layers.MISTAKES), key=lambda mistake: not mistake.convention)
+    sorted(
+        (*terms.MISTAKES, *activations.MISTAKES, *kinks.MISTAKES, *layers.MISTAKES),
+        key=lambda mistake: not mistake.convention,
+    )
 )
 PLACES: Final[tuple[Place, ...]] = ("every layer", "the output layer", "hidden layers")
 
@@ -58,6 +62,7 @@ def _met(move: type[Move], supports: Supports) -> bool:
         LossValue: True,
         UpstreamGradient: UPSTREAM in supports.losses,
         Accumulation: supports.shared,
+        ThroughMaxout: supports.maxout,
         ThroughResidual: supports.residual,
         IntoBranches: supports.branches,
         ThroughBranches: supports.branches,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradproof.layers import Activation, Branches, Residual
+from gradproof.layers import Activation, Branches, Maxout, Residual
 from gradproof.loss import Penalty
 from gradproof.network import Network
 from refimpl.language import Node
@@ -50,6 +50,15 @@ class Pair:
 
     layer: Activation
     z: Node
+
+
+@dataclass(frozen=True, eq=False)
+class ThroughMaxout(Move):
+    """∂L/∂z from delta = ∂L/∂y, for y the greatest of each so many entries of z."""
+
+    layer: Maxout
+    z: Node
+    delta: Node
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from copy import copy
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +17,8 @@ from gradproof.arrays import Array
 from gradproof.case import Case
 from gradproof.gradients import LOSS, RADIUS
 from refimpl.allowance import ROUND_UP, RunningBound
-from refimpl.arithmetic import Values, evaluate
-from refimpl.balls import BallArithmetic, exact_balls, precision
+from refimpl.arithmetic import Values, evaluate, run
+from refimpl.balls import BallArithmetic, exact_balls, greatest, precision
 from refimpl.enclosure import Given, ProgramEnclosure
 from refimpl.formats import Format
 from refimpl.language import Node
@@ -47,7 +49,7 @@ class Prediction:
         self.right = right
         """Whether the answer was found right: a candidate that changes nothing reproduces it then; None: unknown."""
         self.forward = Forward(case)
-        self._alone: dict[Candidate, Passed] = {}
+        self._alone: dict[Candidate | None, Passed] = {}
         self._values: dict[int, Values] = {}
         self._kept: list[Node] = []  # an identity is one node's alone only while that lives
         self._bounded: set[int] = set()
@@ -72,11 +74,17 @@ class Prediction:
         self._radii = {name: numbers.get(f"{RADIUS}{name}", np.zeros(array.shape)) for name, array in numbers.items()}
 
     def reproduces(self, candidates: Sequence[Candidate]) -> bool:
-        """Whether these candidates together could have given the answer: no number is further off than allowed."""
+        """Whether these candidates together could have given the answer: no number is further off than allowed.
+
+        At a kink the intervals that are held here may be wider than what is admissible, so that they may hold a wrong
+        answer. What gives the same as no mistake explains none.
+        """
         touched, results = self._passed(candidates)
         if not touched and self.right is not None:
             return self.right
-        return all(self._fits(name, results[name]) for name in self.answer)
+        if not all(self._fits(name, results[name]) for name in self.answer):
+            return False
+        return self.right is not False or not self._is_right(candidates)
 
     def agree(self, one: Sequence[Candidate], other: Sequence[Candidate]) -> bool:
         """Whether two predictions are the same as far as BITS bits tell."""
@@ -89,21 +97,36 @@ class Prediction:
                 return False
         return True
 
+    def _is_right(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether these candidates give what no mistake gives; at kinks, by whichever option all of them take."""
+        if not self.agree(candidates, ()):
+            return False
+        if not self._arithmetic.kinks:
+            return True
+        ours, right = (self._passed(which)[1] for which in (candidates, ()))
+        nodes = [results[name] for results in (ours, right) for name in self.answer]
+        for last in (False, True):
+            with precision(BITS):
+                values = run(nodes, _OneOption(last), self._leaves)
+            pairs = zip(values[: len(self.answer)], values[len(self.answer) :], strict=True)
+            if not all(a.overlaps(b) for x, y in pairs for a, b in zip(x.reshape(-1), y.reshape(-1), strict=True)):
+                return False
+        return True
+
     def touched(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Move]]:
         """The moves of this case that candidates change."""
         return self._passed(candidates)[0]
 
     def _passed(self, candidates: Sequence[Candidate]) -> Passed:
-        """The moves that candidates change, and what they give; of a candidate by itself, made once."""
-        if len(candidates) != 1:
-            backward = Backward(self.forward, candidates)
-            results = backward.results()
-            return backward.touched, results
-        (candidate,) = candidates
-        if candidate not in self._alone:
-            backward = Backward(self.forward, candidates)
-            self._alone[candidate] = (backward.touched, backward.results())
-        return self._alone[candidate]
+        """The moves that candidates change, and what they give; of one by itself, and of none, made once."""
+        alone = candidates[0] if candidates else None
+        if len(candidates) <= 1 and alone in self._alone:
+            return self._alone[alone]
+        backward = Backward(self.forward, candidates)
+        passed = (backward.touched, backward.results())
+        if len(candidates) <= 1:
+            self._alone[alone] = passed
+        return passed
 
     def _flat(self, node: Node) -> npt.NDArray[np.object_]:
         return self._values[id(node)].reshape(-1)
@@ -136,6 +159,25 @@ class Prediction:
     def _enclosed(self, results: dict[str, Node]) -> ProgramEnclosure:
         given = Given(Program(self.forward.leaves, results), lambda: self._leaves, affine=False)
         return ProgramEnclosure(given, BITS, (), BITS, (), self._values, {}, {})
+
+
+class _OneOption(BallArithmetic):
+    """Balls with the first option taken at every kink, or the last."""
+
+    def __init__(self, last: bool) -> None:
+        super().__init__()
+        self._last = last
+
+    def step_one(self, x: Any, below: Fraction, above: Fraction) -> Any:
+        if x > 0 or x < 0:
+            return super().step_one(x, below, above)
+        return self.number(above if self._last else below)
+
+    def share(self, x: Values) -> Values:
+        result = self.full(x.shape, 0).reshape(-1, x.shape[-1])
+        for row, shares in zip(x.reshape(-1, x.shape[-1]), result, strict=True):
+            shares[greatest(row)[-1 if self._last else 0]] = self.number(Fraction(1))
+        return result.reshape(x.shape)
 
 
 def _new(node: Node, known: Container[int]) -> list[Node]:

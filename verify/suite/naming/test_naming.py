@@ -24,6 +24,7 @@ from refimpl.enclosure import enclosure
 from verify import diagnosis, drawing
 from verify.diagnosis import Diagnosis, Surveyed, diagnose
 from verify.loading import adopt
+from verify.mistakes import kinks
 from verify.mistakes.backward import Backward
 from verify.mistakes.catalogue import CATALOGUE, candidates
 from verify.mistakes.mistake import Candidate
@@ -151,7 +152,8 @@ def test_without_a_mistake_the_textbook_pass_is_the_gradient() -> None:
         assert {name: node.shape for name, node in results.items()} == {n: truth.shape(n) for n in truth.names()}
 
 
-ELSEWHERE = {*looped.FAULTS, *engine.FAULTS}
+AT_KINKS = [mistake.name for mistake in kinks.MISTAKES]
+ELSEWHERE = {*looped.FAULTS, *engine.FAULTS, *AT_KINKS}
 FACTORS = ("everything x 2/", "everything x N", "everything x K", "everything x 1/K")
 """The same mistake by another factor."""
 ASIDE = ("loss", "gradient: ", *FACTORS)
@@ -311,6 +313,24 @@ def test_a_mistake_and_a_factor_in_the_sizes_are_both_named(mistake: vectorised.
     assert len(causes) == 2
     one = shown(found, CLASSES).batch == 1 or shown(found, CLASSES).network.output_shape == (1,)
     assert causes[-1].words.endswith(diagnosis.ELSEWHERE) == one
+
+
+HINGES = Supports(
+    losses=("half_squared_error/sum",), hidden=("relu", "leaky_relu", "elu"), output=("leaky_relu",), maxout=True
+)
+
+
+@pytest.mark.parametrize("fault", AT_KINKS)
+def test_mistakes_at_exact_kinks_are_named(fault: str) -> None:
+    found = diagnosed(vectorised.Vectorised(vectorised.Fault(fault)), vectorised.Vectorised(), HINGES)
+    assert names(found)[0] == (fault,)
+
+
+def test_the_slope_at_a_kink_is_said() -> None:
+    fault = vectorised.Fault("leaky_relu at 0: 1 + slope")
+    found = diagnosed(vectorised.Vectorised(fault), vectorised.Vectorised(), HINGES)
+    (cause,) = found.causes(shown(found, HINGES))
+    assert cause.words == "at 0 the derivative of leaky ReLU is taken as 1 + slope, outside [slope, 1]"
 
 
 def test_nothing_is_said_of_a_right_answer() -> None:

@@ -295,8 +295,13 @@ class Vectorised:
             return self.activation(layer, x, path)
         if isinstance(layer, Maxout):
             groups = x.reshape(*x.shape[:-1], -1, layer.pieces)
-            first = np.arange(layer.pieces) == groups.argmax(-1)[..., None]
-            return groups.max(-1), lambda delta: (delta[..., None] * first).reshape(x.shape)
+            takes = np.arange(layer.pieces) == groups.argmax(-1)[..., None]
+            greatest = groups == groups.max(-1, keepdims=True)
+            if self.has("ties: each the whole"):
+                takes = greatest
+            if self.has("ties: nothing"):
+                takes = greatest & (greatest.sum(-1, keepdims=True) == 1)
+            return groups.max(-1), lambda delta: (delta[..., None] * takes).reshape(x.shape)
         if isinstance(layer, Residual):
             y, pull = self.chain(layer.body, x, f"{path}.body.")
 
@@ -418,6 +423,13 @@ class Vectorised:
                 return d * np.where(z < 0, 1, slope or 0)
             if has("slope negated") and name == "leaky_relu":
                 return d * np.where(z > 0, 1, -(slope or 0))
+            for said, number in (
+                ("0", 0),
+                (f"1 + {'alpha' if name == 'elu' else 'slope'}", 1 + (slope or 0)),
+                ("2", 2),
+            ):
+                if has(f"{name} at 0: {said}"):
+                    return np.where(z == 0, number * d, right)
             if has("cube of derivative"):
                 return right * df(name, z, slope) ** 2 if name != "softmax" else right
             return right

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from flint import arb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ from refimpl.language import (
     Spread,
     Step,
     Take,
+    Tied,
     Total,
     adjoints,
     leaf,
@@ -230,7 +232,7 @@ BILINEAR: dict[type[Primitive], tuple[st.SearchStrategy[Node], Callable[..., Val
     MatMul: (matmuls(), numpy_matmul),
 }
 WITHOUT_ADJOINT = {Leaf, Ones, Seed}
-NONLINEAR = {Apply, Hinge, Step, Minimum, Largest, Share, Anchor, Detour}
+NONLINEAR = {Apply, Hinge, Step, Minimum, Largest, Share, Tied, Anchor, Detour}
 """Tested below one by one."""
 
 
@@ -353,6 +355,25 @@ def test_the_largest_takes_the_gradient_of_its_row(numbers: str, data: Any) -> N
         else:  # one of those that tie
             assert sorted(map(float, slopes[row])) == sorted([float(v[row])] + [0.0] * (size - 1))
             assert top[row][int(np.argmax(slopes[row] != 0))]
+
+
+@pytest.mark.parametrize("arithmetic", [RATIONALS, BallArithmetic(), FloatArithmetic(np.dtype(float))], ids=type)
+@given(rows=st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=1, max_size=3))
+def test_entries_that_tie_are_those_that_are_greatest_together(arithmetic: Any, rows: list[list[int]]) -> None:
+    x = np.array(rows)
+    numbers = exact_balls(x) if isinstance(arithmetic, BallArithmetic) else arithmetic.full(x.shape, 1) * x
+    node = language.tied(leaf("x", x.shape))
+    (found,) = run([node], arithmetic, {"x": numbers})
+    expected = [[row.count(max(row)) > 1 and number == max(row) for number in row] for row in rows]
+    assert [[float(entry) for entry in row] for row in found] == expected
+    assert adjoints(node, leaf("v", x.shape)) == (None,)
+
+
+def test_balls_that_may_tie_are_not_said_to() -> None:
+    wide = arb(1, 0.5)
+    (found,) = run([language.tied(leaf("x", (3,)))], BallArithmetic(), {"x": as_objects([wide, wide, arb(0)], (3,))})
+    assert all(entry.contains(0) and entry.contains(1) for entry in found[:2])
+    assert found[2] == 0
 
 
 def test_a_detour_is_its_first_operand() -> None:
