@@ -28,6 +28,7 @@ class Supports(Declaration, frozen=True, kw_only=True):
     hidden, output: names of activations between the dense layers and after the last one.
     uniform: one activation throughout, instead of a choice for each layer; it must be in both lists.
     depth: number of dense layers; width: units of inputs and layers; batch: samples.
+    outputs: units of the last layer, ``(1, 1)`` for a binary classifier; None: as ``width``.
     bias: whether dense layers have one: ``always``, ``never`` or ``either`` (for all layers of a network alike).
     penalties: among ``l1`` and ``l2`` (strength × Σ|θ|, Σθ²), ``l1/half`` and ``l2/half`` (with strength / 2);
         over the weights, or with ``+biases`` behind (``"l2/half+biases"``) over the biases too.
@@ -48,6 +49,7 @@ class Supports(Declaration, frozen=True, kw_only=True):
     depth: Range = (1, 3)
     width: Range = (1, 4)
     batch: Range = (1, 4)
+    outputs: Range | None = None
     bias: Literal["always", "never", "either"] = "always"
     penalties: tuple[str, ...] = ()
     sample_weights: bool = False
@@ -88,6 +90,8 @@ class Supports(Declaration, frozen=True, kw_only=True):
                 Loss.parse(loss)
         for argument in ("depth", "width", "batch"):
             msgspec.structs.force_setattr(self, argument, span(f"supports.{argument}", getattr(self, argument)))
+        if self.outputs is not None:
+            msgspec.structs.force_setattr(self, "outputs", span("supports.outputs", self.outputs))
         if self.depth[1] > 1 and not self.hidden:
             raise ArgumentError("supports.hidden", "at least one for a depth above 1", "none")
         if self.uniform and not set(self.hidden) & set(self.output):

@@ -72,6 +72,7 @@ class Limits(TypedDict, total=False):
     depth: Range
     width: Range
     batch: Range
+    outputs: Range | None
     bias: Literal["always", "never", "either"]
     penalties: tuple[str, ...]
     sample_weights: bool
@@ -221,8 +222,9 @@ class _Menu:
             name = text.split("/")[0]
             losses[name] = (*losses.get(name, ()), None if text == UPSTREAM else Loss.parse(text))
         outputs: dict[str, tuple[str, ...]] = {}
+        units = declared.outputs or declared.width
         for name in losses:
-            outputs[name] = tuple(_simplest_first(a for a in declared.output if _fits(name, a, declared.width)))
+            outputs[name] = tuple(_simplest_first(a for a in declared.output if _fits(name, a, units)))
             if declared.uniform:
                 outputs[name] = tuple(a for a in outputs[name] if a in declared.hidden)
             if not outputs[name]:
@@ -249,12 +251,12 @@ def _bounded(loss: str) -> bool:
     return loss != UPSTREAM and LOSSES[loss].domain != (-np.inf, np.inf)
 
 
-def _fits(loss: str, activation: str, width: Range) -> bool:
+def _fits(loss: str, activation: str, units: Range) -> bool:
     if not _bounded(loss):
         return True
     low, high = LOSSES[loss].domain
     reached = ACTIVATIONS[activation].range
-    return low <= reached[0] and reached[1] <= high and (activation != "softmax" or width[1] > 1)
+    return low <= reached[0] and reached[1] <= high and (activation != "softmax" or units[1] > 1)
 
 
 # ---- draws ----
@@ -412,9 +414,12 @@ def _network(draw: Draw, menu: _Menu) -> Network:
     else:
         bias = (True, False, None)[_within(draw, (0, 2 if menu.odd else 1))]
     least = 2 if _bounded(name) and last == ("softmax",) else 1
-    widths = _widths(draw, supports.width, least, equal=shared > 0)
-    fan_in, fan_out = next(widths), max(next(widths), least)
-    no_dense, merge_last = (_within(draw, (0, 15)) == 15, _rarely(draw)) if menu.odd else (False, False)
+    own = supports.outputs is not None
+    widths = _widths(draw, supports.width, 1 if own else least, equal=shared > 0)
+    fan_in = next(widths)
+    fan_out = max(next(widths) if supports.outputs is None else _within(draw, supports.outputs), least)
+    free = menu.odd and not own  # whether the last layer may be any
+    no_dense, merge_last = (_within(draw, (0, 15)) == 15, _rarely(draw)) if free else (False, False)
 
     tree = _Tree(draw, menu, hidden, bias, widths)
     depth = _within(draw, supports.depth)
@@ -490,7 +495,7 @@ def _numbers(draw: Draw, menu: _Menu) -> _Numbers:
     grids = [_within(draw, (0, len(GRIDS) - 1)) for _ in range(2)]
     generator = np.random.default_rng(_within(draw, (0, 2**16))) if _rarely(draw) else None
     saturated = _rarely(draw)
-    size = POOL if menu.supports.width[1] <= 8 else LARGE_POOL
+    size = POOL if max(*menu.supports.width, *(menu.supports.outputs or ())) <= 8 else LARGE_POOL
     pools = st.binary(min_size=size, max_size=size)
     pool, data_pool = (np.frombuffer(draw(pools), dtype=np.uint8) for _ in range(2))
     tags = ["saturated"] * saturated

@@ -7,9 +7,7 @@
 Conventions. Samples are columns, weights (units, fan_in), biases columns; ReLU between the layers. With one output,
 sigmoid and binary cross-entropy, mean over samples; with several, softmax and categorical cross-entropy, mean over
 samples. The gradients are in a dict, ``dW1``, ``db1``, … At a ReLU's kink the derivative is 0. What the
-network does follows from its number of outputs, which no width but 1 holds at 1: so ``adapter`` has one unit a layer.
-Torch's own automatic
-differentiation takes no part.
+network does follows from its number of outputs. Torch's own automatic differentiation takes no part.
 """
 
 import torch
@@ -29,7 +27,7 @@ def answer(case, loss):
     return {"loss": loss(outputs, targets).numpy(), "outputs": outputs.T.numpy(), "parameters": named}
 
 
-@gradproof.target(losses="binary_cross_entropy/batch_mean", hidden="relu", output="sigmoid", width=(1, 1))
+@gradproof.target(losses="binary_cross_entropy/batch_mean", hidden="relu", output="sigmoid", outputs=(1, 1))
 def adapter(case):
     return answer(case, functions.binary_cross_entropy_loss)
 

@@ -4,8 +4,7 @@
     gradproof check examples/third_party/pyedunet_dicts.py:adapter
 
 Conventions. Samples are columns, weights (units, fan_in), biases columns, in ``params``; one activation for all hidden
-layers. The network must have one output, which no width but 1 holds at 1: so there is one unit a layer here. Losses
-are means over samples. At a ReLU's kink its derivative is 0.
+layers. The network must have one output. Losses are means over samples. At a ReLU's kink its derivative is 0.
 """
 
 import EduNet
@@ -21,7 +20,7 @@ LOSSES = {"squared_error": EduNet.MeanSquaredError, "binary_cross_entropy": EduN
     hidden=tuple(ACTIVATIONS),
     output=tuple(ACTIVATIONS),
     depth=(1, 2),
-    width=(1, 1),
+    outputs=(1, 1),
     batch=(1, 6),
 )
 def adapter(case):

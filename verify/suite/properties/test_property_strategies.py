@@ -58,7 +58,8 @@ def assert_declared(case: Case, supports: Supports) -> None:
     layers = [site.layer for site in network.sites]
     dense = [layer for layer in layers if isinstance(layer, Dense)]
     assert within(len(dense), supports.depth)
-    assert all(within(layer.units, supports.width) for layer in dense)
+    assert all(within(layer.units, supports.width) for layer in dense[:-1])
+    assert within(dense[-1].units, supports.outputs or supports.width)
     assert within(network.input_shape[0], supports.width)
     assert within(case.batch, supports.batch)
     activations = [layer.name for layer in layers if isinstance(layer, Activation)]
@@ -232,12 +233,35 @@ def test_what_does_not_matter_shrinks_away(condition: Any, most: int) -> None:
         {"losses": "binary_cross_entropy/sum", "output": ("tanh", "relu", "identity")},
         {"losses": ("squared_error/sum", "categorical_cross_entropy/sum"), "output": "softplus"},
         {"losses": "categorical_cross_entropy/sum", "output": "softmax", "width": (1, 1)},
+        {"losses": "categorical_cross_entropy/sum", "output": "softmax", "outputs": (1, 1)},
         {"losses": "binary_cross_entropy/sum", "output": ("sigmoid", "tanh"), "hidden": "tanh", "uniform": True},
     ],
 )
 def test_a_loss_that_no_output_activation_fits_is_refused(arguments: Any) -> None:
     with pytest.raises(ArgumentError, match=r"supports.losses: expected losses whose domain an activation among"):
         cases(Supports(**arguments))
+
+
+@pytest.mark.parametrize(
+    "supports",
+    [
+        Supports(losses=("binary_cross_entropy/sum",), width=(2, 4), outputs=(1, 1)),
+        Supports(losses=("categorical_cross_entropy/sum",), output=("softmax",), width=(1, 1), outputs=(1, 3)),
+        Supports(losses=("squared_error/sum",), outputs=(5, 6), depth=(1, 2), width=(1, 2)),
+    ],
+)
+def test_the_last_layer_may_have_units_of_its_own(supports: Supports) -> None:
+    assert supports.outputs is not None
+    found = drawn(cases(supports), 60)
+    for case in found:
+        assert_declared(case, supports)
+    most = {case.network.output_shape[0] for case in found}
+    assert most >= set(range(max(supports.outputs[0], 1 + ("softmax" in supports.output)), supports.outputs[1] + 1))
+    assert {case.network.input_shape[0] for case in found} == set(range(supports.width[0], supports.width[1] + 1))
+    with pytest.raises(ArgumentError, match=r"supports\.outputs"):
+        cases(supports, outputs=(2, 1))
+    for case in drawn(cases(outputs=(1, 1)), 30):
+        assert case.network.output_shape[-1] == 1
 
 
 def test_limits_replace_what_is_declared() -> None:

@@ -59,6 +59,8 @@ HEAVY = (
         ({"depth": (0, 1)}, "supports.depth: expected 1 <= least <= most"),
         ({"depth": 3}, r"supports.depth: expected a range \(least, most\), got 3"),
         ({"width": (1, 2, 3)}, r"supports.width: expected a range \(least, most\)"),
+        ({"outputs": (0, 1)}, "supports.outputs: expected 1 <= least <= most"),
+        ({"outputs": 1}, r"supports.outputs: expected a range \(least, most\), got 1"),
         ({"batch": (1, 2.5)}, "supports.batch: expected a whole number, got 2.5"),
         ({"bias": "sometimes"}, "supports.bias: expected among always, never, either, got sometimes"),
         ({"penalties": "l3"}, "supports.penalties: expected among l1, .* got l3"),
@@ -73,6 +75,7 @@ def test_impossible_declarations_are_refused(arguments: Any, message: Any) -> No
 
 def test_a_single_word_stands_for_a_list_of_one() -> None:
     supports = Supports(losses="upstream", hidden="relu", output="tanh", penalties="l2", dtypes="float32", depth=[1, 2])
+    assert Supports(losses="upstream", outputs=[1, 2]).outputs == (1, 2)
     assert supports.losses == ("upstream",)
     assert (supports.hidden, supports.output, supports.penalties) == (("relu",), ("tanh",), ("l2",))
     assert supports.dtypes == ("float32",)
