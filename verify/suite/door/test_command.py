@@ -218,6 +218,35 @@ def test_json_is_the_record_and_nothing_else(folder: Folder) -> None:
     assert (record.target, record.profile, record.seed, record.cases) == (target, "smoke", 0, 60)
 
 
+@pytest.mark.parametrize("isolated", [(), ("--isolate",)], ids=["judged beside it", "apart"])
+def test_no_way_of_printing_reaches_the_json(isolated: tuple[str, ...], folder: Folder) -> None:
+    """Streams that were held on to at import, buffers that are not flushed, and words at the process's end."""
+    folder.write(
+        "bad.py",
+        """
+        import atexit, ctypes, os, sys
+        from sys import stdout
+        import gradproof, net
+        own = open(1, "w", closefd=False)
+        c = ctypes.CDLL(None)
+        atexit.register(os.write, 1, b"end")
+        stdout.write("loading")
+
+        @gradproof.target(**net.SUPPORTS)
+        def loud(case):
+            stdout.write("held")
+            sys.__stdout__.write("first")
+            own.write("own")
+            c.printf(b"compiled")
+            return net.right(case)
+        """,
+    )
+    result = outside("check", "bad.py:loud", "--profile", "smoke", "--format", "json", *isolated, cwd=folder.path)
+    assert result.returncode == 0, result.stderr
+    (kept,) = (folder.path / ".gradproof/checks").glob("*.json")
+    assert result.stdout == kept.read_text()
+
+
 def test_a_target_called_verify_beside_a_folder_called_reports(folder: Folder) -> None:
     folder.write("verify.py", (folder.path / "net.py").read_text() + "\nimport reports.words\n")
     folder.write("reports/words.py", "import benchmarks\n")
