@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.arrays import Array
 from gradproof.graph import Graph
 from gradproof.verdict import CaseVerdict, Finding, Verdict
-from refimpl.graphs import GraphEnclosure, graph_allowance, graph_enclosure, graph_witness
+from refimpl.graphs import GraphEnclosure, graph_allowance, graph_enclosure, graph_naive, graph_witness
 from verify.calling import Cause
 from verify.judge import Hearing, Judgement, Oracle, heard
 from verify.resemblance import Booleans, Fits, Float64, resemblance
@@ -39,6 +39,7 @@ def certified() -> Oracle:
         allowance=lambda graph, enclosed: GraphAllowance(graph_allowance(cast(GraphEnclosure, enclosed))),
         overflowing=lambda graph, dtype: (),  # drawn graphs stay far below what overflows
         witness=graph_witness,
+        naive=lambda graph, enclosed: graph_naive(graph, cast(GraphEnclosure, enclosed)),
     )
 
 

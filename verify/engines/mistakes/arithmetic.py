@@ -40,6 +40,11 @@ def swapped(operator: str) -> Value:
     return value
 
 
+def the_other_way_round(operation: Operation) -> Operation:
+    """The operation with its operands swapped."""
+    return Operation(operation.operator, operation.operands[::-1])
+
+
 def replace_operator(operation: Operation, operator: str) -> Operation:
     """The same operands under another operator."""
     return Operation(operator, operation.operands)
@@ -61,7 +66,7 @@ def arithmetic() -> Iterator[OperatorMistake]:
             f"{right} gives {wrong}: the operands of the reflected {operator} are swapped",
             mend,
             (right,),
-            value=swapped(operator),
+            instead=the_other_way_round,
         )
         yield OperatorMistake(
             f"gradient of reflected {operator} swapped",
@@ -213,7 +218,7 @@ def powers() -> Iterator[OperatorMistake]:
         "2 ** x gives x ** 2: the operands of the reflected ** are swapped",
         "__rpow__(self, other) must give other ** self",
         ("2 ** x",),
-        value=swapped("**"),
+        instead=the_other_way_round,
     )
 
 

@@ -46,6 +46,8 @@ class OperatorMistake:
     forms: tuple[str, ...]
     contributions: Contributions | None = None
     value: Value | None = None
+    instead: Callable[[Operation], Operation] | None = None
+    """The operation that is done in its place, by the engine's own operator, with whatever mistakes that has."""
     together: tuple[str, ...] = ()
     """Operators whose shared mistake it is; with fewer than two of them it is one of a single operator."""
 

@@ -6,7 +6,7 @@ them would answer, were its arithmetic exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -87,6 +87,12 @@ class Reverse:
 
     def cell(self, operation: Operation, operands: tuple[Node | Fraction, ...]) -> Cell:
         """The tensor that an operation gives."""
+        for mistake in self.mistakes(operation):
+            if mistake.instead is not None:
+                self.touched = True
+                other = mistake.instead(operation)
+                moved = dict(zip(operation.operands, operands, strict=True))
+                return self.cell(other, tuple(moved[given] for given in other.operands))
         right = operated(operation, operands)
         for mistake in self.mistakes(operation):
             if mistake.value is None:
@@ -306,3 +312,13 @@ def concerns(one: Candidate, graph: Graph) -> bool:
         return True
     forms = {form for mistake in one.operators for form in mistake.forms}
     return any(operation.form in forms for operation in expanded(graph, one.style)[0])
+
+
+def reached(graph: Graph, mistakes: Iterable[OperatorMistake], style: Style) -> frozenset[str]:
+    """The forms of a graph's operations, as an engine does them that does some in place of others."""
+    operations = expanded(graph, style)[0]
+    found = {operation.form for operation in operations}
+    for mistake in mistakes:
+        if mistake.instead is not None:
+            found |= {mistake.instead(o).form for o in operations if o.form in mistake.forms}
+    return frozenset(found)

@@ -21,7 +21,7 @@ from verify.subjects.graphs import SUBJECT
 SCALARS: dict[str, Any] = {"scalar": True, "operators": OF_NUMBERS, "passes": "once steps accumulate repeat"}
 OF_ARRAYS = (*"+-*/", "relu", "tanh", "maximum", *(word for word in WORDS if word not in OF_NUMBERS))
 ARRAYS: dict[str, Any] = {"operators": OF_ARRAYS, "passes": "once accumulate repeat", "axes": (0, 2)}
-COUNT = 100
+COUNT = 80
 
 
 @cache

@@ -99,12 +99,4 @@ ARRAY: dict[str, tuple[Engine, str | None]] = {
         .with_rule("@", None, lambda g, z, x, y: (g @ y.T, g @ y.T if x is y else x.T @ g)),
         "an operand twice is the first in an operation",
     ),
-    "ties go to both": (
-        RIGHT.with_rule("maximum", None, lambda g, z, x, y: (g * (x >= y), g * (x <= y))),
-        "both at ties of maximum",
-    ),
-    "ties go to neither": (
-        RIGHT.with_rule("maximum", None, lambda g, z, x, y: (g * (x > y), g * (x < y))),
-        "neither at ties of maximum",
-    ),
 }

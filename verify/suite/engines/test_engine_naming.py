@@ -10,6 +10,7 @@ import pytest
 from gradproof.arrays import Array
 from gradproof.engines import EngineSupports
 from gradproof.graph import Graph
+from gradproof.record import Cause
 from gradproof.verdict import Verdict
 from refimpl.balls import precision
 from refimpl.graphs import graph_enclosure
@@ -115,9 +116,66 @@ def test_a_reverse_pass_without_mistakes_gives_the_gradients(scalar: bool) -> No
                 assert all(abs(a - b) <= 1e-13 * (1 + abs(b)) or a.overlaps(b) for a, b in pairs), (graph, name)
 
 
+def all_named(engine: Engine, operators: str, count: int = 50) -> tuple[list[Graph], dict[str, tuple[Cause, ...]]]:
+    """The causes of the wrong graphs of an engine that are the smallest of their operators, by id."""
+    implementation = adopt(engine.adapter(**(SCALARS | {"operators": operators, "passes": "once"})))
+    supports = implementation.supports
+    assert isinstance(supports, EngineSupports)
+    found: list[Graph] = []
+    drawing.survey(graphs(supports), 3, count, found.append)
+    survey = surveyed(implementation, found)
+    smallest: dict[str, Graph] = {}
+    for graph in sorted((graph for graph, bad in survey if bad), key=size):
+        smallest.setdefault(graph.operations[0].form if len(graph.operations) == 1 else "", graph)
+    failing = list(smallest.values())
+    return failing, dict(diagnosis_of(implementation).causes(failing, survey))
+
+
+NO_POWER = SCALAR["signs of - swapped"][0].with_rule("** number", None, lambda g, z, x, n: (None, None))
+FIVE = (
+    NO_POWER.with_rule("neg", None, lambda g, z, x: (None,))
+    .with_rule("2-x", lambda n, x: x - n, lambda g, z, n, x: (None, -g))
+    .with_rule("2/x", lambda n, x: x / n, lambda g, z, n, x: (None, g / n))
+)
+"""The last but one is done by the engine's own faulty minus, as x - 2: its value is wrong, its gradient is not."""
+
+
+def test_many_mistakes_in_one_engine_are_all_named_each_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "WRONG_GRAPHS", 40)
+    monkeypatch.setattr(diagnosis, "FRESH_GRAPHS", 20)
+    failing, causes = all_named(FIVE, "+ - * / ** neg tanh", 80)
+    assert {cause.name for own in causes.values() for cause in own} == {
+        "both signs of - swapped",
+        "no backward for ** by a number",
+        "no backward for negation",
+        "reflected - swapped",
+        "reflected / swapped",
+    }
+    for graph in failing:
+        own = [cause.name for cause in causes[graph.id] if not cause.words.startswith("in other graphs: ")]
+        if [operation.form for operation in graph.operations] == ["-x"]:
+            assert own == ["no backward for negation"]
+
+
+def test_beside_a_mistake_that_is_not_known_others_are_named() -> None:
+    unknown = NO_POWER.with_rule("tanh", None, lambda g, z, x: (1.125 * g * (1 - z**2),))
+    _, causes = all_named(unknown, "+ - * ** tanh", 80)
+    every = [cause for own in causes.values() for cause in own]
+    assert {cause.name for cause in every} == {None, "both signs of - swapped", "no backward for ** by a number"}
+    assert all("x.tanh()" in cause.words for cause in every if cause.name is None)
+
+
+def test_nothing_is_hinted_at_where_there_is_no_answer_to_explain() -> None:
+    implementation = adopt(NO_POWER.adapter(**SCALARS))
+    graph = drawn(scalar=True)[0]
+    silent = Diagnosis(implementation, lambda graph: None, lambda graph, answer: True, 0)
+    (cause,) = silent.causes([graph], [(graph, True)])[graph.id]
+    assert cause.name is None
+    assert cause.words == "asked for the same graphs again, the engine gives no answer that could be compared"
+
+
 def test_two_mistakes_are_both_named() -> None:
-    engine = SCALAR["signs of - swapped"][0].with_rule("** number", None, lambda g, z, x, n: (None, None))
-    implementation = adopt(engine.adapter(**(SCALARS | {"operators": "+ - * ** relu"})))
+    implementation = adopt(NO_POWER.adapter(**(SCALARS | {"operators": "+ - * ** relu"})))
     supports = implementation.supports
     assert isinstance(supports, EngineSupports)
     found: list[Graph] = []
