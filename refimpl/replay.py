@@ -7,12 +7,16 @@ answer is reproduced where one choice of formulas, the same at every place of a 
 How near counts as the same is sampled: RUNS runs, in each of which every result, and every term of a sum, is moved by
 a normal number of units in the last place. That is more than rounding to nearest moves it, and as much as a library may
 be off by; ``refimpl.typical.factor`` says how many root mean squares of such runs an answer may measure.
+
+That is more than is proved of careful arithmetic. So of a number that the careful formulas come as near to, the
+overflow must explain more than it leaves: it is nearer to what the choice gives than that is to what careful formulas
+give. Otherwise an overflow anywhere in a case would excuse a small mistake in any other place of it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -61,6 +65,7 @@ def reproduced(case: Case, given: Mapping[str, npt.ArrayLike], where: Mapping[st
     those count that are also finite wherever the whole answer is, and of these those with the fewest such formulas.
     """
     found: list[tuple[tuple[bool, int], Choice, _Run]] = []
+    careful = _Careful.of(case, given, where)
     for way, direct in ((case, True), (by_probabilities(case), False)):
         if way is None:
             continue
@@ -68,7 +73,7 @@ def reproduced(case: Case, given: Mapping[str, npt.ArrayLike], where: Mapping[st
         kept = {name: array for name, array in given.items() if direct or name != OUTPUTS}
         for choice in run.choices():
             rank = choice.careless + (not direct)
-            if rank and (told := run.gives(choice, kept, where)) is not None:
+            if rank and (told := run.gives(choice, kept, where, careful)) is not None:
                 found.append(((not told, rank), choice, run))
     if not found:
         return ""
@@ -134,17 +139,21 @@ class _Run:
             if not np.all(off <= 2 * self.unit * factors + np.finfo(self.dtype).tiny):
                 yield words
 
-    def gives(self, choice: Choice, given: Mapping[str, npt.ArrayLike], where: Mapping[str, Booleans]) -> bool | None:
+    def gives(
+        self, choice: Choice, given: Mapping[str, npt.ArrayLike], where: Mapping[str, Booleans], careful: _Careful
+    ) -> bool | None:
         """Whether these formulas are finite wherever the answer is; None where they do not give what is asked about."""
         numbers = {name: np.asarray(array).astype(np.float64) for name, array in given.items()}
-        plain = self._results(choice, None)
+        plain = self.results_of(choice, None)
         asked = {name: entries for name, entries in where.items() if name in given and np.any(entries)}
         for name, entries in asked.items():
             if not np.array_equal(np.isfinite(plain[name][entries]), np.isfinite(numbers[name][entries])):
                 return None
         finite = {name: entries & np.isfinite(numbers[name]) for name, entries in asked.items()}
         finite = {name: entries for name, entries in finite.items() if np.any(entries)}
-        if finite and not self._near(choice, numbers, finite):
+        if any(np.any(careful.explains_more(name, numbers[name], plain[name]) & at) for name, at in finite.items()):
+            return None
+        if finite and not all(np.all(near[finite[n]]) for n, near in self.near(choice, numbers, finite).items()):
             return None
         return all(np.array_equal(np.isfinite(plain[name]), np.isfinite(numbers[name])) for name in given)
 
@@ -173,19 +182,21 @@ class _Run:
                     arguments += [float(z) for z in values[id(node.operands[0])].reshape(-1) if np.isfinite(z)]
         return f"z = {max(arguments, key=abs, default=0.0):.4g} here".replace("-", "−")
 
-    def _near(self, choice: Choice, numbers: Mapping[str, Values], finite: Mapping[str, Booleans]) -> bool:
+    def near(self, choice: Choice, numbers: Mapping[str, Values], names: Iterable[str]) -> dict[str, Booleans]:
+        """Which entries of quantities are what these formulas may give; none where a run is not finite."""
         rng = np.random.default_rng(0)  # the same answer to the same case in every process
-        runs = [self._results(choice, rng) for _ in range(RUNS)]
-        for name, entries in finite.items():
-            got, moved = numbers[name][entries], np.array([run[name][entries] for run in runs])
-            middle = moved.mean(axis=0)
-            spread = np.sqrt(np.mean((moved - middle) ** 2, axis=0))
-            room = factor(RUNS) * spread + np.spacing(np.abs(got).astype(self.dtype)).astype(np.float64)
-            if not np.all(np.abs(got - middle) <= room):  # nor where a run is not finite
-                return False
-        return True
+        runs = [self.results_of(choice, rng) for _ in range(RUNS)]
+        found = {}
+        for name in names:
+            got, moved = numbers[name], np.array([run[name] for run in runs])
+            with np.errstate(invalid="ignore", over="ignore"):
+                middle = moved.mean(axis=0)
+                spread = np.sqrt(np.mean((moved - middle) ** 2, axis=0))
+                room = factor(RUNS) * spread + np.spacing(np.abs(got).astype(self.dtype)).astype(np.float64)
+                found[name] = np.asarray(np.abs(got - middle) <= room)
+        return found
 
-    def _results(self, choice: Choice, rng: np.random.Generator | None) -> dict[str, Values]:
+    def results_of(self, choice: Choice, rng: np.random.Generator | None) -> dict[str, Values]:
         with np.errstate(all="ignore"):
             *_, (_, values) = self._values(choice, rng)
             return {name: values[id(node)].astype(np.float64) for name, node in self.results.items()}
@@ -216,6 +227,26 @@ class _Run:
         if rng is None:
             return x
         return np.asarray(x * (1 + 2 * self.unit * rng.standard_normal(x.shape)).astype(self.dtype))
+
+
+@dataclass(frozen=True)
+class _Careful:
+    """What careful formulas give on a case, and where the answer is as near to that as roundings may move it."""
+
+    plain: Mapping[str, Values]
+    near: Mapping[str, Booleans]
+
+    @classmethod
+    def of(cls, case: Case, given: Mapping[str, npt.ArrayLike], names: Iterable[str]) -> _Careful:
+        run = _Run(program_of(case), np.dtype(case.dtype), leaf_values(case), direct=True)
+        numbers = {name: np.asarray(given[name]).astype(np.float64) for name in names}
+        choice = Choice({}, shifted=True)
+        return cls(run.results_of(choice, None), run.near(choice, numbers, numbers))
+
+    def explains_more(self, name: str, got: Values, other: Values) -> Booleans:
+        """Where an answer that careful formulas come near to is not brought nearer by others than these move it."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.asarray(self.near[name] & (np.abs(got - other) > np.abs(other - self.plain[name])))
 
 
 def _careful(written: Written) -> Formula:

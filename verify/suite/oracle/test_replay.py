@@ -104,3 +104,18 @@ def test_nothing_is_reproduced_where_no_formula_fails() -> None:
     case = hidden_softplus("float64").replace(inputs=[[1.0]])
     given = answered(case).quantities()
     assert reproduced(case, given, {name: np.ones(np.shape(array), dtype=bool) for name, array in given.items()}) == ""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_overflow_excuses_no_small_mistake_elsewhere(dtype: Dtype) -> None:
+    """Neither softplus is involved in the second output: that one is off by 150 roundings is proved, and stays so."""
+    layers = (Dense(2, bias=False), Activation("softplus"), Dense(2, bias=False))
+    network = Network((1,), layers, Loss("half_squared_error", "sum"))
+    weights = {"0.weight": [[1.0, 0.5]], "2.weight": [[0.5, 0.0], [0.0, 1.0]]}
+    case = Case(network, weights, [[FAR[dtype]], [1.0]], targets=[[1.0, 2.0], [0.0, 1.0]], dtype=dtype)
+    v, w = case.parameters.values()
+    a = np.logaddexp(case.inputs @ v, case.inputs.dtype.type(0))
+    right = Gradients({}, outputs=a @ w)
+    off = np.dtype(dtype).type(1 + 75 * np.finfo(dtype).eps)
+    assert judge(case, right).verdict is Verdict.CORRECT
+    assert judge(case, replace(right, outputs=off * (a @ w))).verdict is Verdict.WRONG
