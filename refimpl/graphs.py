@@ -53,6 +53,7 @@ from refimpl.language import (
     take,
     total,
 )
+from refimpl.naive import NaiveAllowance, NaiveBound
 from refimpl.program import Program
 from refimpl.taylor import LENGTH, Series, TaylorArithmetic, constant_term, linear_term, projection
 from refimpl.variants import LIBRARY
@@ -289,6 +290,20 @@ def graph_allowance(enclosed: GraphEnclosure) -> Mapping[str, Bound]:
     magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaf_arrays(enclosed.graph).items()}
     bound = RunningBound(Format.of(enclosed.graph.dtype), enclosed, magnitudes, {})
     return {name: ROUND_UP * bound.closed(node) for name, node in enclosed.program.results.items()}
+
+
+def graph_naive(graph: Graph, enclosed: GraphEnclosure) -> NaiveAllowance:
+    """What right mathematics may be off by that loses digits, as ``refimpl.naive`` says of networks."""
+    magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaf_arrays(graph).items()}
+    bound = NaiveBound(Format.of(graph.dtype), enclosed, magnitudes, {})
+    with np.errstate(over="ignore", invalid="ignore"):
+        errors = {
+            name: ROUND_UP * (bound.closed(node) + bound.reordered(node))
+            for name, node in enclosed.program.results.items()
+        }
+    bounds = {name: np.where(np.isnan(error), np.inf, error) for name, error in errors.items()}
+    unbounded = {name: np.isinf(error) for name, error in bounds.items()}
+    return NaiveAllowance(MappingProxyType(bounds), MappingProxyType(unbounded))
 
 
 def graph_witness(enclosed: GraphEnclosure, entries: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def certified() -> Oracle:
         allowance=lambda graph, enclosed: GraphAllowance(graph_allowance(cast(GraphEnclosure, enclosed))),
         overflowing=lambda graph, dtype: (),  # drawn graphs stay far below what overflows
         witness=graph_witness,
-        naive=lambda graph, enclosed: graph_naive(graph, cast(GraphEnclosure, enclosed)),
+        naive=lambda graph, enclosed: graph_naive(cast(Graph, graph), cast(GraphEnclosure, enclosed)),
     )
 
 
