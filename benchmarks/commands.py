@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -14,6 +15,7 @@ from typing import Final
 from gradproof.errors import GradproofError
 
 CHECKOUT: Final = Path(__file__).parents[1]
+README: Final = CHECKOUT / "README.md"
 
 
 class CommandError(GradproofError):
@@ -47,3 +49,18 @@ def require_checkout() -> None:
     """Raises CommandError where this is an installed copy without the examples and the suite's configuration."""
     if not (CHECKOUT / "examples").is_dir():
         raise CommandError(f"expected a checkout with its examples at {CHECKOUT}, got an installed copy alone")
+
+
+class ReadmeError(GradproofError):
+    """The README has no place for what is to be written."""
+
+
+def setup_command(name: str) -> str:
+    """The command that the README prints below the comment ``<!-- setup: NAME -->``.
+
+    Raises ReadmeError where it prints none.
+    """
+    found = re.search(rf"<!-- setup: {name} -->\n```sh\n(.+)\n```", README.read_text(encoding="utf-8"))
+    if found is None:
+        raise ReadmeError(f"README.md: expected a command below <!-- setup: {name} -->, found none")
+    return found[1]

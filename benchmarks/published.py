@@ -14,6 +14,7 @@ from gradproof.verdict import EXIT_CODES, Verdict
 
 FOLDER: Final = CHECKOUT / "reports" / "published"
 FIGURES: Final = FOLDER / "figures.json"
+ACCUSATIONS: Final = FOLDER / "campaigns" / "accusations.json"
 
 
 @dataclass(frozen=True)

@@ -9,34 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 from rich.console import Console
 
 from benchmarks import third_party
-from benchmarks.commands import CHECKOUT
-from benchmarks.published import CHECKS, FIGURES, check_record, figures_record
-from gradproof.errors import GradproofError
+from benchmarks.campaigns import CampaignRecord
+from benchmarks.campaigns.accusations import Summary, paragraph
+from benchmarks.commands import CHECKOUT, README, ReadmeError
+from benchmarks.published import ACCUSATIONS, CHECKS, FIGURES, check_record, figures_record
 from gradproof.record import Figure, write
 from reports.numbers import count, duration, significant
 from reports.terminal import render_check
 
-README: Final = CHECKOUT / "README.md"
 WIDTH: Final = 100
 """Characters that a line of the quoted screen may have."""
-
-
-class ReadmeError(GradproofError):
-    """The README has no place for what is to be written."""
-
-
-def setup_command(name: str) -> str:
-    """The command that the README prints below the comment ``<!-- setup: NAME -->``.
-
-    Raises ReadmeError where it prints none.
-    """
-    found = re.search(rf"<!-- setup: {name} -->\n```sh\n(.+)\n```", README.read_text(encoding="utf-8"))
-    if found is None:
-        raise ReadmeError(f"README.md: expected a command below <!-- setup: {name} -->, found none")
-    return found[1]
 
 
 def screen() -> str:
@@ -61,6 +47,12 @@ def checks() -> str:
             f"| [`{path}`]({path}) | {published.what} | {verdict} | {count(record.cases)} | {count(record.entries)} |"
         )
     return "\n".join(rows)
+
+
+def accusations() -> str:
+    """What the campaign of correct implementations found."""
+    record = msgspec.json.decode(ACCUSATIONS.read_bytes(), type=CampaignRecord)
+    return paragraph(record.cases, msgspec.convert(record.found, Summary))
 
 
 def figures() -> str:
@@ -102,7 +94,13 @@ def _beside(figure: Figure, peer: str) -> str:
 
 
 BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"screen": screen, "checks": checks, "third-party": third_party.summary, "figures": figures}
+    {
+        "screen": screen,
+        "checks": checks,
+        "third-party": third_party.summary,
+        "accusations": accusations,
+        "figures": figures,
+    }
 )
 THIRD_PARTY: Final = third_party.FOLDER / "README.md"
 THIRD_PARTY_BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(

@@ -290,6 +290,27 @@ def _row(key: str, group: Group) -> Row:
     return Row(dtype, int(depth), group.cases, group.verdicts, group.rigorous.total, *spreads)
 
 
+def paragraph(cases: int, found: Summary) -> str:
+    """What a whole campaign found, as documentation says it."""
+    total: Counter[str] = Counter()
+    for counts in found.implementations.values():
+        total.update(counts)
+    said = ", ".join(f"{total[word]:,} {word}" for word in sorted(total, key=lambda word: -total[word]))
+    spreads = "; ".join(
+        f"{row.dtype}: {row.rigorous.median:.2g} in the median, {row.rigorous.percentile_99:.2g} at 99 % and "
+        f"{row.rigorous.largest:.2g} at most ({row.typical.median:.2g}, {row.typical.percentile_99:.2g} and "
+        f"{row.typical.largest:.2g} of the typical one)"
+        for row in found.rows
+        if not row.depth
+    )
+    return (
+        f"{cases:,} random cases of 1 to {SIZES.depth} layers, in both dtypes, of ordinary, saturated, tiny and huge "
+        f"weights, answered by {', '.join(found.implementations)} in turn: {said}. *Overflowed* is a number that is "
+        f"not finite where a usual formula overflows; *undecided*, one that nothing bounds. Error over the rigorous "
+        f"allowance, {spreads}."
+    )
+
+
 def line(found: Found) -> str:
     """What was found, in one line."""
     total = {verdict: found.count(verdict) for counts in found.implementations.values() for verdict in counts}

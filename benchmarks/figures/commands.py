@@ -12,9 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.commands import CHECKOUT, gradproof_command, require_checkout, run
+from benchmarks.commands import CHECKOUT, gradproof_command, require_checkout, run, setup_command
 from benchmarks.figures.common import Measure, Progress, figure
-from benchmarks.readme import setup_command
 from gradproof.record import CheckRecord, Figure, decode
 from gradproof.verdict import EXIT_CODES, Verdict
 
@@ -83,7 +82,7 @@ def _build_requirements() -> list[str]:
 
 
 def test_suite(progress: Progress) -> Figure:
-    """The README's `pytest`, the whole suite, in this environment and with the kernels that it has cached."""
+    """The README's command for tests, the whole suite, in this environment and with the kernels that it has cached."""
     require_checkout()
     command = setup_command("test").rpartition("&& ")[2].split()
     seconds, output = run([sys.executable, "-m", *command, "-p", "no:cacheprovider"])
