@@ -78,6 +78,7 @@ def test_a_value_that_no_slope_gives_is_wrong() -> None:
     record = check(relu_network(2.0), profile="smoke")
     assert record.verdict is Verdict.WRONG
     assert record.counts["wrong"] < record.cases  # away from kinks it is right
+    assert {cause.name for failure in record.failures for cause in failure.causes} == {"relu at 0: 2"}
 
 
 def maxout_network() -> Any:
