@@ -17,6 +17,7 @@ exponential. To first order in u, f the exact value, the bound is the largest of
 - *softplus*: z + log(1 + e⁻ᶻ), which cancels for z below 0, −log(sigmoid(−z)): ((c + 4)(1 + f) + (c + 1)|z|)·u.
 - *softplus′*: any formula of sigmoid; 1 − e^{−softplus(z)}: (2c + 6)·u, since e⁻ᶠ(1 + f) ≤ 1.
 - *exp*: E·u·f. Of softmax as exp(z − log_sum_exp(z)), with n logits of at most m: (c + c·log n + 2 + 3m)·u·f.
+- *log*: LOG1P·u·|f|. XLA's log1p on a CPU, float64, is off by 239·u near −0.41418 (jax 0.10.2), where log is within u.
 - *reciprocal* and *square* as powers, within a unit in the last place: 2u·|f|, and twice more for the derivative −1/z².
 - *leaky ReLU* as ½(1 + s)z + ½(1 − s)|z|, and its slope by the sign of z: 6 roundings of |z|, of 1, times the slope.
 - *cross-entropy of logits* as the cross-entropy of sigmoid(z) or softmax(z): another program of the same mathematics,
@@ -70,6 +71,8 @@ from refimpl.variants import LIBRARY, MOST_ROUNDINGS, VARIANTS, Bound, Suprema
 Factor = Callable[[Suprema], Bound]
 
 _C = LIBRARY
+LOG1P = 256.0
+"""Relative error of the least accurate log1p met in a library, in units of u, to the next power of two."""
 
 
 def _exponential(s: Suprema) -> Bound:
@@ -112,6 +115,7 @@ FACTORS: Mapping[tuple[str, int], Factor] = MappingProxyType(
         ),
         ("exp", 0): lambda s: _exponential(s) * s.value,
         ("exp", 1): lambda s: _exponential(s) * s.value,
+        ("log", 0): lambda s: LOG1P * s.value,
         ("reciprocal", 0): lambda s: 2 * s.value,
         ("reciprocal", 1): lambda s: 5 * s.value,
         ("square", 0): lambda s: 2 * s.value,

@@ -132,6 +132,17 @@ def test_a_formula_in_use_is_never_wrong(name: str, dtype: Dtype) -> None:
         assert judge(case, given).verdict in (Verdict.CORRECT, Verdict.INACCURATE)
 
 
+@pytest.mark.parametrize(("roundings", "verdict"), [(239, Verdict.INACCURATE), (600, Verdict.WRONG)])
+def test_a_library_s_poor_log1p_is_lost_digits(roundings: int, verdict: Verdict) -> None:
+    """XLA's: 239 roundings off for p just below √2 − 1."""
+    network = Network((1,), (Dense(1, bias=False), Activation("sigmoid")), Loss("binary_cross_entropy", "sum"))
+    p = 0.41418
+    case = Case(network, {"0.weight": [[1.0]]}, [[np.log(p / (1 - p))]], targets=[[0.0]])
+    right = -np.log1p(-p)
+    answer = Gradients({"0.weight": p * case.inputs}, right * (1 + roundings * 2.0**-53), [[p]])
+    assert judge(case, answer).verdict is verdict
+
+
 def test_without_the_naive_allowance_such_formulas_would_be_called_wrong() -> None:
     """What the naive allowance is there for: formulas beyond the careful one, in either dtype."""
     beyond = set()
