@@ -9,7 +9,8 @@ is below the smallest normal number. So the gradient given is off from the code'
 
     γ₄ (|w₀| + |w₁|) / r + 3 u |g| + 4 tiny / r + tiny,          γ₄ = 4u / (1 − 4u),
 
-which goes with the answer as the radius of each entry: the judge allows for it, and for nothing else.
+which goes with the answer as the radius of each entry: the judge allows for it, and for nothing else. A weight that is
+not finite after the step tells that the gradient, or its product with the rate, is not: it has no radius.
 
 The first term falls as the rate grows, and vanishes beside g at 2^60. But a network that updates a weight before the
 error has passed through it gives a g that depends on the rate. So the step is taken at two rates, from the same
@@ -20,6 +21,7 @@ the first rate, which is the one that its users train at, and a line is printed 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,9 +68,9 @@ def training_step(*, rates: Sequence[float] = RATES, data: str = "", **words: An
         for other in others:
             if not _agree(usual, other):
                 print(f"a step at the rate {found_rates[0]:g} gives another gradient than one at {found_rates[1]:g}")
-                return usual
-            return other if _sharper(other, usual) else usual
-        return usual
+                return _known(usual)
+            return _known(other if _sharper(other, usual) else usual)
+        return _known(usual)
 
     return adapting(layout, supports, asked)
 
@@ -92,11 +94,17 @@ def _gradient(case: Case, after: Answer, rate: float) -> Answer:
     return Answer(gradients, after.loss, after.outputs, after.inputs, radii, after.plain)
 
 
+def _known(answer: Answer) -> Answer:
+    """An answer whose radii are those of its finite numbers; the others are what they are."""
+    radii = {name: np.where(np.isfinite(answer.parameters[name]), r, 0.0) for name, r in answer.radii.items()}
+    return replace(answer, radii=radii)
+
+
 def _agree(one: Answer, other: Answer) -> bool:
-    """Whether two gradients may be the same, as far as their radii tell."""
+    """Whether two gradients may be the same, as far as their radii tell; of what is not finite these are not either."""
     with np.errstate(invalid="ignore"):
-        return all(
-            bool(np.all(np.abs(g - other.parameters[name]) <= one.radii[name] + other.radii[name]))
+        return not any(
+            np.any(np.abs(g - other.parameters[name]) > one.radii[name] + other.radii[name])
             for name, g in one.parameters.items()
         )
 
@@ -105,6 +113,7 @@ def _sharper(one: Answer, other: Answer) -> bool:
     """Whether the radii of one are smaller, where both are largest."""
 
     def largest(answer: Answer) -> float:
-        return max((float(np.max(radius, initial=0)) for radius in answer.radii.values()), default=0.0)
+        radii = (np.where(np.isnan(radius), np.inf, radius) for radius in answer.radii.values())
+        return max((float(np.max(radius, initial=0)) for radius in radii), default=0.0)
 
     return largest(one) < largest(other)

@@ -19,6 +19,8 @@ from verify import diagnosis
 from verify.diagnosis import Surveyed, diagnose
 from verify.judge import judge
 from verify.loading import adopt
+from verify.subjects.base import assess
+from verify.subjects.networks import SUBJECT
 
 LAYOUT: dict[str, Any] = {"weights": "in_out", "bias": "vector", "samples": "rows"}
 WORDS: dict[str, Any] = {**LAYOUT, "losses": "half_squared_error/batch_mean", "hidden": "tanh", "output": "tanh"}
@@ -151,3 +153,34 @@ def test_radii_that_are_none_are_refused(radius: Any) -> None:
 
 
 SUPPORTS = Supports(losses=("squared_error/sum",), output=("identity",), depth=(1, 1), width=(1, 1), bias="never")
+
+
+def test_weights_that_are_not_finite_after_the_step_are_an_inaccurate_gradient() -> None:
+    """Where softplus overflows as log(1 + exp(z)), at either rate; a rate that overflows alone leaves the other."""
+    from gradproof import Activation, Loss, Network, dense_chain
+
+    layers = dense_chain((1, 1, 1), (Activation("softplus"), Activation("identity")), bias=False)
+    network = Network((1,), layers, Loss("half_squared_error", "sum"))
+    parameters = {"0.weight": [[1.0]], "2.weight": [[0.5]]}
+    case = Case(network, parameters, [[100.0]], targets=[[0.0]], dtype="float32")
+
+    @adapters.training_step(
+        losses="half_squared_error/sum",
+        hidden="softplus",
+        output="identity",
+        dtypes="float32",
+        **{**LAYOUT, "bias": "none"},
+    )
+    def naive(net: adapters.Given) -> dict[str, Any]:
+        W, V = net.weights
+        rate = np.asarray(net.rate, net.dtype)
+        with np.errstate(all="ignore"):
+            z = net.inputs @ W
+            a = np.log(1 + np.exp(z))
+            delta = a @ V - net.targets
+            back = (delta @ V.T) / (1 + np.exp(-z))
+            return {"weights": [W - rate * (net.inputs.T @ back), V - rate * (a.T @ delta)]}
+
+    assert assess(SUBJECT, adopt(naive), case).verdict.verdict is Verdict.INACCURATE
+    far = case.replace(inputs=[[10.0]], targets=[[1e20]])  # gradients of 1e21, too large for a rate of 2**60
+    assert assess(SUBJECT, adopt(naive), far).verdict.verdict is Verdict.CORRECT
