@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -18,6 +19,26 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
 
     decorator: ClassVar[str] = ""
     """The decorator that attaches it, for messages: ``@gradproof.target``."""
+
+
+Kind = TypeVar("Kind", bound=Declaration)
+
+
+def declared(kind: type[Kind], **supports: Any) -> Kind:
+    """The declaration of a kind that a decorator's keywords make.
+
+    Raises ArgumentError for a keyword that the kind does not have, or that it needs and was not given.
+    """
+    known = kind.__struct_fields__
+    for word in supports:
+        if word not in known:
+            close = get_close_matches(word, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ArgumentError(kind.decorator, f"keywords among {', '.join(known)}", f"{word!r}{hint}")
+    for field in msgspec.structs.fields(kind):
+        if field.required and field.name not in supports:
+            raise ArgumentError(kind.decorator, f"the keyword {field.name}", "none")
+    return kind(**supports)
 
 
 def declaring(declaration: Declaration) -> Callable[[Target], Target]:

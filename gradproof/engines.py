@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import msgspec
 
 from gradproof.checks import span
-from gradproof.declaration import Declaration, declaring
+from gradproof.declaration import Declaration, declared, declaring
 from gradproof.errors import ArgumentError
 from gradproof.operators import OF_NUMBERS, OPERATORS, WORDS, Dialect
 from gradproof.target import Range
@@ -143,17 +143,17 @@ def engine(
     if make is None and callable(supports.get("leaf")):  # by its name, what makes a leaf: its spelling is its own
         make = supports.pop("leaf")
     if make is None:
-        return declaring(EngineSupports(**supports))
+        return declaring(declared(EngineSupports, **supports))
     if not callable(make):
         raise ArgumentError("engine.leaf", "what makes a leaf from a number or an array", make)
     supports.setdefault("passes", ("once", "steps"))
-    declared = EngineSupports(**{"leaf": _name("leaf", make), **supports})
+    given = declared(EngineSupports, **{"leaf": _name("leaf", make), **supports})
 
     def adapter(graph: Graph) -> dict[str, Any]:
         answer: dict[str, Any] = graph.run(make, called)
         return answer
 
-    return declaring(declared)(adapter)
+    return declaring(given)(adapter)
 
 
 def _name(word: str, function: Callable[..., Any]) -> str:

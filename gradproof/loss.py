@@ -64,7 +64,10 @@ class Loss(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def parse(cls, text: str) -> Loss:
         """The loss that ``str`` wrote: ``name/reduction``, then ``/targets`` and ``/guard=eps`` where there are any."""
-        expected = "name/reduction, then /targets and /add=eps or /clip=eps where there are any"
+        expected = (
+            f"name/reduction ({', '.join(LOSSES)}; {', '.join(REDUCTIONS)}), "
+            "then /targets and /add=eps or /clip=eps where there are any"
+        )
         parts = str(text).split("/")
         guard, equals, eps = parts[-1].partition("=")
         try:

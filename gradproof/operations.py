@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Literal, get_args
 import msgspec
 
 from gradproof.checks import span, truth, whole
-from gradproof.declaration import Declaration, Target, declaring
+from gradproof.declaration import Declaration, Target, declared, declaring
 from gradproof.errors import ArgumentError, NetworkError
 from gradproof.layers import Activation, Layer, Shape
 from gradproof.layouts import LAYOUTS, Layout
@@ -278,7 +278,7 @@ def operation(*parts: str | Layer | Loss, **supports: Any) -> Callable[[Target],
     given all of this in one object (``gradproof.operation_case.Arguments``) and returns a mapping: ``outputs``,
     ``loss``, ``inputs`` (∂L/∂inputs), and gradients under the parameters' names.
     """
-    return declaring(OperationSupports(parts=parts, **supports))
+    return declaring(declared(OperationSupports, parts=parts, **supports))
 
 
 def activation_of(part: Template | Layer) -> str | None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from gradproof.arrays import ArrayData, Floats, from_data, frozen_array, to_data
 from gradproof.case import ID_LENGTH
 from gradproof.checks import real, span, truth, words
-from gradproof.declaration import Declaration, Target, declaring
+from gradproof.declaration import Declaration, Target, declared, declaring
 from gradproof.errors import ArgumentError
 from gradproof.optimiser import CLIP_BY, DECAY_PLACES, OPTIMISERS, SCHEDULES, Optimiser
 from gradproof.target import Range
@@ -112,7 +112,7 @@ def steps(*optimisers: str, **supports: Any) -> Callable[[Target], Target]:
     To have the state judged too, it gives a pair: the parameters, and state → name → array, named as the optimiser's
     words name it (``gradproof.optimiser.OPTIMISERS``).
     """
-    return declaring(StepSupports(optimisers=optimisers, **supports))
+    return declaring(declared(StepSupports, optimisers=optimisers, **supports))
 
 
 class RunData(msgspec.Struct, frozen=True, tag_field="kind", tag="run"):

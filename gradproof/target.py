@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from gradproof.checks import real, span
-from gradproof.declaration import Declaration, Target, declaring
+from gradproof.declaration import Declaration, Target, declared, declaring
 from gradproof.errors import ArgumentError
 from gradproof.loss import Loss
 from gradproof.vocabulary import ACTIVATIONS, DTYPES, PENALTIES, Dtype
@@ -115,4 +115,4 @@ def target(**supports: Any) -> Callable[[Target], Target]:
 
     A class is decorated likewise: it is made once, without arguments, and called with each case.
     """
-    return declaring(Supports(**supports))
+    return declaring(declared(Supports, **supports))

@@ -175,6 +175,15 @@ def _late(gradients: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
     return [first, *(dict(each) for each in gradients[:-1])]
 
 
+def _averaged(optimiser: Optimiser) -> Optimiser | None:
+    """The gradient counts 1 − μ in the velocity, as in an exponential moving average."""
+    if optimiser.word.family != "momentum" or optimiser.variant.startswith("nesterov") or optimiser.dampening:
+        return None
+    parts = {"decay": optimiser.decay, "clipping": optimiser.clipping, "schedule": optimiser.schedule}
+    mu = optimiser.momentum
+    return Optimiser("momentum_dampened", optimiser.rate, momentum=mu, dampening=mu, **parts)  # type: ignore[arg-type]
+
+
 def _counted_from(first: int) -> Change:
     """Steps are counted from another number than 1, with state that starts at 0 all the same.
 
@@ -221,6 +230,14 @@ def _apart(optimiser: Optimiser, path: Trajectory) -> Sequence[Piece]:
 
 CANDIDATES: Final[tuple[Candidate, ...]] = (
     *map(_rule, OPTIMISERS),
+    Candidate(
+        "momentum/averaged",
+        "rule",
+        "momentum is an average of the gradients: each counts 1 - mu times, as in v <- mu v + (1 - mu) g",
+        "add the gradient whole, or declare momentum_dampened and compute its dampening",
+        _as(_averaged),
+        True,
+    ),
     *map(_decay_at, DECAY_PLACES),
     Candidate("decay/ignored", "decay", "weight decay is ignored", "add it", _decay(lambda decay: None)),
     Candidate(
@@ -490,7 +507,7 @@ def _words(explanation: Explanation, run: Run) -> str:
 
 def _filled(candidate: Candidate, words: str, run: Run) -> str:
     """Words with what another rule computes in place of what the declared one does: only where they differ."""
-    if candidate.aspect != "rule":
+    if not candidate.name.startswith("rule/"):
         return words
     other = OPTIMISERS[candidate.name.removeprefix("rule/")].says.split("; ")
     declared = run.optimiser.word.says.split("; ")

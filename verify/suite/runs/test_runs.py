@@ -79,6 +79,10 @@ def rule(variant: str) -> Fault:
     return change
 
 
+def averaged(o: Optimiser) -> Optimiser:
+    return Optimiser("momentum_dampened", o.rate, momentum=o.momentum, dampening=o.momentum, decay=o.decay)
+
+
 def with_decay(place: Any) -> Fault:
     def change(o: Optimiser) -> Optimiser:
         return o if o.decay is None else other(decay=WeightDecay("l2", o.decay.strength, place))(o)
@@ -94,6 +98,7 @@ PLANTED: dict[str, tuple[str, dict[str, Any], Fault]] = {
     "rule/momentum_torch": ("nesterov_torch", {}, rule("momentum_torch")),
     "rule/momentum_dampened": ("momentum_torch", {}, rule("momentum_dampened")),
     "rule/sgd": ("momentum", {}, rule("sgd")),
+    "momentum/averaged": ("momentum", {"decay": ("none", "l2/gradient")}, averaged),
     "decay/gradient": ("adam", {"decay": "l2/decoupled"}, with_decay("gradient")),
     "decay/decoupled_after": ("adam", {"decay": "l2/decoupled"}, with_decay("decoupled_after")),
     "decay/ignored": ("adam", {"decay": ("none", "l2/gradient")}, other(decay=None)),

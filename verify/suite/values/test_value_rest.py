@@ -73,6 +73,22 @@ def test_impossible_declarations_are_refused(arguments: Any, message: Any) -> No
         Supports(**{"losses": "squared_error/sum", **arguments})
 
 
+@pytest.mark.parametrize(
+    ("decorator", "keywords", "message"),
+    [
+        (gradproof.target, {"loss": "squared_error/sum"}, "@gradproof.target: .* got 'loss'; did you mean 'losses'"),
+        (gradproof.target, {"depth": (1, 2)}, "@gradproof.target: expected the keyword losses, got none"),
+        (gradproof.operation, {"layout": "fortran"}, "@gradproof.operation: .*; did you mean 'layouts'"),
+        (gradproof.steps, {"schedule": "constant"}, "@gradproof.steps: .*; did you mean 'schedules'"),
+        (gradproof.engine, {"scalar": True}, "@gradproof.engine: expected the keyword operators, got none"),
+        (gradproof.target, {"losses": "mse"}, "loss: expected name/reduction .half_squared_error, .* got mse"),
+    ],
+)
+def test_a_decorator_says_which_keywords_it_takes(decorator: Any, keywords: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        decorator(**keywords)
+
+
 def test_a_single_word_stands_for_a_list_of_one() -> None:
     supports = Supports(losses="upstream", hidden="relu", output="tanh", penalties="l2", dtypes="float32", depth=[1, 2])
     assert Supports(losses="upstream", outputs=[1, 2]).outputs == (1, 2)
