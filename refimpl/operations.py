@@ -33,6 +33,7 @@ from refimpl.formats import Format
 from refimpl.language import Node, gradients, leaf, ones, scale, total
 from refimpl.naive import BY_PROBABILITIES, NaiveAllowance, NaiveBound
 from refimpl.program import TARGETS, UPSTREAM, Program, X
+from refimpl.replay import reproduced_by
 from refimpl.taylor import LENGTH, Series, TaylorArithmetic, constant_term, linear_term
 from refimpl.typical import sampled_program
 from refimpl.variants import overflows
@@ -144,6 +145,30 @@ def operation_overflows(case: OperationCase, dtype: Precision) -> tuple[str, ...
     wanted: np.dtype[Any] = np.dtype("float32" if dtype == "bfloat16" else dtype)
     leaves = {name: array.astype(wanted) for name, array in leaf_values(case).items()}
     return overflows(program_of(case), wanted, leaves, elsewhere="the loss" if case.operation.loss else "a sum")
+
+
+def operation_reproduced(case: OperationCase, given: Mapping[str, Any], where: Mapping[str, Any]) -> str:
+    """The formulas, in words, that overflow on a case and give the numbers asked about: ``refimpl.replay``.
+
+    Empty where none do, and in bfloat16, which NumPy does not compute in.
+    """
+    if case.empty or case.dtype == "bfloat16":
+        return ""
+    dtype = np.dtype(case.dtype)
+    ways = [_way(case, case.operation.parameters, dtype)]
+    other = by_probabilities(case)
+    if other is not None:
+        ways.append(_way(other, case.operation.parameters, dtype))
+    return reproduced_by(ways, dtype, given, where)
+
+
+def _way(case: OperationCase, names: Mapping[str, str], dtype: np.dtype[Any]) -> tuple[Program, dict[str, Values]]:
+    """The program of a case with its leaves, its parameters' gradients under the names given."""
+    built = program_of(case)
+    renamed = dict(zip(case.operation.parameters, names, strict=True))
+    results = {renamed.get(name, name): node for name, node in built.results.items()}
+    leaves = {name: array.astype(dtype) for name, array in leaf_values(case).items()}
+    return Program(built.leaves, MappingProxyType(results)), leaves
 
 
 def operation_witness(enclosed: ProgramEnclosure, case: OperationCase, entries: Mapping[str, Any]) -> tuple[str, ...]:

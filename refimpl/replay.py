@@ -16,7 +16,7 @@ give. Otherwise an overflow anywhere in a case would excuse a small mistake in a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -64,12 +64,23 @@ def reproduced(case: Case, given: Mapping[str, npt.ArrayLike], where: Mapping[st
     this case: that leave the finite numbers, or the bound on what right mathematics may be off by. Of several choices
     those count that are also finite wherever the whole answer is, and of these those with the fewest such formulas.
     """
+    other = by_probabilities(case)
+    ways = [(program_of(way), leaf_values(way)) for way in (case, other) if way is not None]
+    return reproduced_by(ways, np.dtype(case.dtype), given, where)
+
+
+def reproduced_by(
+    ways: Sequence[tuple[Program, Mapping[str, Values]]],
+    dtype: np.dtype[Any],
+    given: Mapping[str, npt.ArrayLike],
+    where: Mapping[str, Booleans],
+) -> str:
+    """The same for programs with their leaves: a case's own, and perhaps that of its loss from probabilities."""
     found: list[tuple[tuple[bool, int], Choice, _Run]] = []
-    careful = _Careful.of(case, given, where)
-    for way, direct in ((case, True), (by_probabilities(case), False)):
-        if way is None:
-            continue
-        run = _Run(program_of(way), np.dtype(way.dtype), leaf_values(way), direct=direct)
+    runs = [_Run(program, dtype, leaves, direct=not number) for number, (program, leaves) in enumerate(ways)]
+    careful = _Careful.of(runs[0], given, where)
+    for run in runs:
+        direct = run.direct
         kept = {name: array for name, array in given.items() if direct or name != OUTPUTS}
         for choice in run.choices():
             rank = choice.careless + (not direct)
@@ -237,8 +248,7 @@ class _Careful:
     near: Mapping[str, Booleans]
 
     @classmethod
-    def of(cls, case: Case, given: Mapping[str, npt.ArrayLike], names: Iterable[str]) -> _Careful:
-        run = _Run(program_of(case), np.dtype(case.dtype), leaf_values(case), direct=True)
+    def of(cls, run: _Run, given: Mapping[str, npt.ArrayLike], names: Iterable[str]) -> _Careful:
         numbers = {name: np.asarray(given[name]).astype(np.float64) for name in names}
         choice = Choice({}, shifted=True)
         return cls(run.results_of(choice, None), run.near(choice, numbers, numbers))

@@ -21,6 +21,7 @@ from refimpl.operations import (
     operation_enclosure,
     operation_naive,
     operation_overflows,
+    operation_reproduced,
     operation_witness,
 )
 from verify.calling import Cause
@@ -50,6 +51,7 @@ def certified(case: OperationCase) -> Oracle:
         overflowing,
         lambda enclosed, entries: operation_witness(enclosed, case, entries),
         cast(Any, operation_naive),
+        cast(Any, operation_reproduced),
     )
 
 

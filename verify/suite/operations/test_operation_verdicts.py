@@ -13,9 +13,10 @@ import pytest
 
 import gradproof
 from gradproof.cases import from_data
+from gradproof.layers import Activation
 from gradproof.layouts import Layout
 from gradproof.operation_case import OperationCase
-from gradproof.operations import OperationSupports
+from gradproof.operations import Operation, OperationSupports
 from gradproof.record import CheckRecord, decode, encode
 from gradproof.verdict import Verdict
 from verify import campaign, drawing
@@ -23,6 +24,7 @@ from verify.campaign import PROFILES, check
 from verify.loading import adopt, load
 from verify.operations import causes as naming
 from verify.operations.features import told_apart
+from verify.operations.judging import examine
 from verify.operations.strategies import operation_cases
 from verify.subjects import subject_of
 from verify.suite.operations import kernels
@@ -284,3 +286,17 @@ def test_the_readme_shows_the_smallest_adapter_as_it_is() -> None:
     lines = source[source.index("@gradproof.operation") :].splitlines()[1:]
     assert "\n".join(lines) in (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert len(lines) <= 4
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_an_overflow_that_ends_finite_is_inaccurate_and_other_numbers_are_wrong(dtype: Any) -> None:
+    """Two exponentials that are finite, whose sum is not: each over infinity is 0."""
+    largest = float(np.log(np.finfo(dtype).max)) - 0.1
+    case = OperationCase(
+        Operation((2,), (Activation("softmax"),)), [[largest, largest]], upstream=[[1.0, 0.0]], dtype=dtype
+    )
+    zeros = np.zeros((1, 2), dtype)
+    judged = examine(case, {"outputs": zeros, "inputs": zeros})
+    assert judged.verdict.verdict is Verdict.INACCURATE
+    assert "no maximum is subtracted" in judged.verdict.findings[0].message
+    assert examine(case, {"outputs": zeros + np.dtype(dtype).type(0.25)}).verdict.verdict is Verdict.WRONG
