@@ -33,7 +33,17 @@ ROOMS = ("benchmarks", "fastimpl", "refimpl", "reports", "verify")
 HOUSE = Path(__file__).resolve().parents[1]
 """The folder that gradproof and its rooms are installed in."""
 
-WAYS = ("calling.py", "subjects/base.py", "isolation/worker.py")
+WAYS = (
+    "verify/calling.py",
+    "verify/subjects/base.py",
+    "verify/subjects/operations.py",
+    "verify/operations/calling.py",
+    "verify/isolation/worker.py",
+    "gradproof/engines.py",
+    "gradproof/graph.py",
+    "gradproof/passes.py",
+    "gradproof/expressions.py",
+)
 """Files of ours through which somebody's code is reached: where nothing else is running, it is not."""
 
 DECLARATION = '@gradproof.target(losses="half_squared_error/sum", hidden="sigmoid", output="sigmoid", depth=(1, 3))'
@@ -354,7 +364,7 @@ def trace_of(error: BaseException) -> str:
 
 
 def _leads_in(file: str) -> bool:
-    ways = (__file__, importlib.__file__, *(str(HOUSE / "verify" / way) for way in WAYS))
+    ways = (__file__, importlib.__file__, *(str(HOUSE / way) for way in WAYS))
     return file.startswith("<frozen ") or os.path.realpath(file) in map(os.path.realpath, ways)
 
 
