@@ -254,7 +254,8 @@ def _unknown_key(key: Any, network: Network) -> Fault:
     if key in network.positions:
         message = f"{key!r} stands beside loss and outputs; gradients of parameters belong under the key 'parameters'"
         return Fault(TARGET, "key", message)
-    return Fault(TARGET, "key", f"unknown key {key!r}; expected {', '.join(KEYS)}{meant(key, KEYS)}")
+    likely = [known for known in KEYS if known != RADII]  # radii come from adapters, not from a slip of the pen
+    return Fault(TARGET, "key", f"unknown key {key!r}; expected {', '.join(KEYS)}{meant(key, likely)}")
 
 
 def _wrong_names(parameters: Mapping[Any, Any], network: Network) -> list[Fault]:

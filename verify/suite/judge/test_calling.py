@@ -115,6 +115,7 @@ def test_every_fault_of_an_answer_is_told_at_once() -> None:
 def test_names_close_to_the_right_ones_are_suggested() -> None:
     assert "did you mean '0.weight'?" in faults(with_parameter("0.wieght", np.ones((2, 3))))["target"]
     assert "did you mean 'outputs'?" in faults(changed(output=1))["target"]
+    assert "did you mean" not in faults(changed(grads=1))["target"]
     assert "belong under the key 'parameters'" in faults(changed(**{"0.weight": 1}))["target"]
     assert "case.stack.name" in faults(changed(parameters=[1, 2]))["target"]
 
