@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from benchmarks import readme, timing
 from benchmarks.__main__ import main
 from benchmarks.agreement import DisagreementError
-from benchmarks.commands import CommandError, run
+from benchmarks.commands import README, CommandError, ReadmeError, run
 from benchmarks.figures import FIGURES, commands, common, described, measure
 from benchmarks.peers import peers
 from benchmarks.published import CHECKS, check_record, figures_record
@@ -129,9 +129,9 @@ def test_the_readme_changes_with_the_published_records(monkeypatch: pytest.Monke
 
 def test_a_readme_without_a_place_for_a_block_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     copy = tmp_path / "README.md"
-    copy.write_text(readme.README.read_text(encoding="utf-8").replace("<!-- end: checks -->", ""), encoding="utf-8")
+    copy.write_text(README.read_text(encoding="utf-8").replace("<!-- end: checks -->", ""), encoding="utf-8")
     monkeypatch.setattr(readme, "README", copy)
-    with pytest.raises(readme.ReadmeError, match="checks"):
+    with pytest.raises(ReadmeError, match="checks"):
         readme.refresh(write_changes=True)
 
 
