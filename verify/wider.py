@@ -3,7 +3,8 @@
 A case's float32 numbers are exact in float64. Where the float32 answer is undecided, or careful arithmetic at float32
 may be off by more than half of the digits, which could hide a mistake, the target is asked about the same numbers in
 float64, if it computes in it. What is proved wrong there is a mistake in the formula, and the float32 answer is wrong
-with it where it is nearer to that than to the exact number. Where the float64 run is right, so is the formula: what the
+with it where it is nearer to that than to the exact number; unless all numbers are float32's there too, for what
+computes in float32 whatever it is given rounds no less. Where the float64 run is right, so is the formula: what the
 float32 answer is off by is lost digits, and it is inaccurate at most.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from gradproof.arrays import Array
 from gradproof.case import Case
@@ -51,7 +53,7 @@ def reconsidered(
     match heard.verdict.verdict:
         case Verdict.WRONG:
             wrong = [f for f in heard.verdict.findings if f.verdict is Verdict.WRONG and _alike(f, answer)]
-            if wrong:
+            if wrong and not _rounded(wide.quantities, case):
                 findings = tuple(map(_said_of_float32, wrong))
                 return replace(
                     judgement, verdict=CaseVerdict(case.id, Verdict.WRONG, findings), cause=heard.cause, explained=()
@@ -65,6 +67,12 @@ def _unrecorded(implementation: Implementation) -> Implementation:
     """The implementation without what keeps its answers to the survey: this case is none of it."""
     elsewhere = implementation.elsewhere
     return elsewhere.implementation if isinstance(elsewhere, Recorder) else implementation
+
+
+def _rounded(wide: Mapping[str, Array], case: Case) -> bool:
+    """Whether all numbers of a float64 run are of float32: what computes so whatever it is given rounds no less."""
+    with np.errstate(over="ignore"):
+        return all(np.array_equal(array, array.astype(case.dtype), equal_nan=True) for array in wide.values())
 
 
 def _alike(finding: Finding, answer: Mapping[str, Array]) -> bool:

@@ -111,7 +111,7 @@ def test_the_readme_quotes_the_published_records() -> None:
 
 def test_the_readme_changes_with_the_published_records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     copy = tmp_path / "README.md"
-    copy.write_bytes(readme.README.read_bytes())
+    copy.write_bytes(README.read_bytes())
     monkeypatch.setattr(readme, "README", copy)
     record = figures_record()
     changed = tuple(msgspec.structs.replace(figure, value=777.0) for figure in record.figures)

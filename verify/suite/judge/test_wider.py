@@ -122,7 +122,7 @@ def weights(case: Case) -> dict[str, Any]:
 
 def test_undecided_in_float32_and_wrong_in_float64_is_wrong() -> None:
     def function(case: Case) -> Any:
-        return answer(**{"0.bias": np.array([0.75, -0.5], case.dtype)}, **weights(case))
+        return answer(**{"0.bias": np.array([0.7, -0.5], case.dtype)}, **weights(case))
 
     found = assessed(function, case_of(dtype="float32"), vacuous_in_float32(1e-6))
     assert found.verdict.verdict is Verdict.WRONG
@@ -137,3 +137,18 @@ def test_numbers_that_are_not_finite_in_float32_alone_are_lost_digits_where_noth
     found = assessed(function, case_of(dtype="float32"), vacuous_in_float32(1e-6))
     assert found.verdict.verdict is Verdict.INACCURATE
     assert "not finite in float32" in found.verdict.findings[0].message
+
+
+def test_what_computes_in_float32_whatever_it_is_given_is_no_mistake_of_float32() -> None:
+    network = Network((1,), (Activation("sigmoid"),), Loss("binary_cross_entropy", "sum"))
+    case = Case(network, {}, [[9.7]], targets=[[0.0]], dtype="float32")
+
+    @target(losses="binary_cross_entropy/sum", output="sigmoid", dtypes=DTYPES)
+    def narrow(given: Case) -> Gradients:
+        p = 1 / (1 + np.exp(-given.inputs.astype(np.float32)))
+        dtype = np.dtype(given.dtype)
+        return Gradients({}, outputs=p.astype(dtype), loss=-np.log(1 - p).sum().astype(dtype))
+
+    implementation = adopt(narrow)
+    assert assess(SUBJECT, implementation, case).verdict.verdict is Verdict.CORRECT
+    assert assess(SUBJECT, implementation, case.replace(dtype="float64")).verdict.verdict is Verdict.WRONG
