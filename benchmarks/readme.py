@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,8 @@ from reports.terminal import render_check
 
 WIDTH: Final = 100
 """Characters that a line of the quoted screen may have."""
+LINE: Final = 120
+"""Characters that a line of prose may have."""
 
 
 def screen() -> str:
@@ -52,7 +55,17 @@ def checks() -> str:
 def accusations() -> str:
     """What the campaign of correct implementations found."""
     record = msgspec.json.decode(ACCUSATIONS.read_bytes(), type=CampaignRecord)
-    return paragraph(record.cases, msgspec.convert(record.found, Summary))
+    return wrapped(paragraph(record.cases, msgspec.convert(record.found, Summary)))
+
+
+def packages() -> str:
+    """How many packages of others were checked, and what was found."""
+    return wrapped(third_party.summary())
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines as long as those written by hand."""
+    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def figures() -> str:
@@ -97,14 +110,14 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "screen": screen,
         "checks": checks,
-        "third-party": third_party.summary,
+        "third-party": packages,
         "accusations": accusations,
         "figures": figures,
     }
 )
 THIRD_PARTY: Final = third_party.FOLDER / "README.md"
 THIRD_PARTY_BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"summary": third_party.summary, "verdicts": third_party.table, "findings": third_party.findings}
+    {"summary": packages, "verdicts": third_party.table, "findings": third_party.findings}
 )
 
 

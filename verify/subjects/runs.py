@@ -24,7 +24,7 @@ from verify.reading import Fault, misfit
 from verify.runs.reading import after, quantities, trajectory
 from verify.runs.strategy import runs
 from verify.subjects.base import Assessment, Subject
-from verify.trajectories import judge_trajectory
+from verify.trajectories import StepFinding, judge_trajectory
 
 PLAIN = (0.0, 1.0, 0.5, -1.0, 2.0)
 """Numbers that are tried first when a run is made small."""
@@ -87,7 +87,7 @@ class Runs(Subject[Run, StepSupports]):
             )
             for one in found.findings
         )
-        return Judgement(CaseVerdict(case.id, found.verdict, findings), _cause(case, found.first), entries, 0)
+        return Judgement(CaseVerdict(case.id, found.verdict, findings), _cause(found.first), entries, 0)
 
     def summary(self, case: Run, findings: tuple[Finding, ...]) -> str:
         first, *others = findings
@@ -125,12 +125,11 @@ class Runs(Subject[Run, StepSupports]):
 SUBJECT = Runs()
 
 
-def _cause(run: Run, first: Any) -> tuple[str, ...]:
-    """Whether it starts at the first step or later, and with a parameter or its state."""
+def _cause(first: StepFinding | None) -> tuple[str, ...]:
+    """Whether it starts with a parameter or its state; at which step depends on the run."""
     if first is None:
         return ()
-    quantity = first.finding.quantity
-    return ("the first step" if first.step == 1 else "a later step", "state" if "[" in quantity else "parameter")
+    return ("state" if "[" in first.finding.quantity else "parameter",)
 
 
 def _simpler(run: Run, supports: StepSupports) -> Iterator[Run]:
