@@ -48,7 +48,7 @@ def test_a_loss_without_an_eps_says_nothing_of_one() -> None:
     ("text", "message"),
     [
         (f"{BINARY}/sum/add", "loss.targets: expected hard or soft or free"),
-        (f"{BINARY}/sum/add=little", "loss: expected name/reduction, then /targets and /add=eps or /clip=eps"),
+        (f"{BINARY}/sum/add=little", "then /targets and /add=eps or /clip=eps"),
         (f"{BINARY}/sum/add=0", "loss.eps: expected a number between 0 and 1/2, got 0.0"),
         (f"{BINARY}/sum/clip=0.5", "loss.eps: expected a number between 0 and 1/2, got 0.5"),
         (f"{BINARY}/sum/clip=nan", "loss.eps: expected a number between 0 and 1/2"),
