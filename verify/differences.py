@@ -24,6 +24,8 @@ The error of an estimate is the sum of three parts, none of them picked by hand:
 - *jump*: |J|/2 after extrapolation (|J| for forward differences). For kinks on one side of 0 within the smallest step,
   at sh, with jumps K, central differences are off by ΣK(1 − s)/2; truncation is ΣKs/4 and the jump part
   |ΣK(1 − 3s/2)|/2, together at least that. For a kink at 0 itself estimate ± error holds both one-sided derivatives.
+  Jumps on both sides may cancel in J, and no difference tells: where kinks are near, the small steps of central
+  differences meet few of them, the coarse ones that Richardson's table begins with many.
 
 So at a kink the error is as large as the doubt, and the comparison comes out undecided instead of alarmed. Steps
 follow from the noise: h = (ε/F)^(1/(p+1)) for a formula of order p balances rounding ε/h against truncation hᵖF, where

