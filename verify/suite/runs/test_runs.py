@@ -19,7 +19,7 @@ from gradproof.vocabulary import DTYPES
 from verify.calling import Answer, NoAnswer
 from verify.campaign import check
 from verify.loading import adopt
-from verify.runs.naming import CANDIDATES, canonical
+from verify.runs.candidates import CANDIDATES, canonical
 from verify.subjects.runs import SUBJECT
 from verify.suite.updates.plain_steps import plain_step
 
