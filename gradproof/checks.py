@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from gradproof.errors import ArgumentError
@@ -50,3 +52,9 @@ def span(argument: str, value: Any, least: int = 1) -> tuple[int, int]:
     if not least <= low <= high:
         raise ArgumentError(argument, f"{least} <= least <= most", (low, high))
     return low, high
+
+
+def meant(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """``; did you mean 'x'?`` where one of the names is close to a wrong one; else nothing. cutoff: difflib's."""
+    close = get_close_matches(name, list(names), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from gradproof.checks import meant
 from gradproof.errors import ArgumentError
 
 SUPPORTS_ATTRIBUTE = "gradproof_supports"
@@ -32,9 +32,7 @@ def declared(kind: type[Kind], **supports: Any) -> Kind:
     known = kind.__struct_fields__
     for word in supports:
         if word not in known:
-            close = get_close_matches(word, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ArgumentError(kind.decorator, f"keywords among {', '.join(known)}", f"{word!r}{hint}")
+            raise ArgumentError(kind.decorator, f"keywords among {', '.join(known)}", f"{word!r}{meant(word, known)}")
     for field in msgspec.structs.fields(kind):
         if field.required and field.name not in supports:
             raise ArgumentError(kind.decorator, f"the keyword {field.name}", "none")

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from gradproof.checks import meant
 from gradproof.errors import ArgumentError
 from gradproof.record import CheckRecord
 from gradproof.verdict import EXIT_CODES, PRECEDENCE, Verdict, overall
@@ -161,6 +162,5 @@ def _refuse_unknown(where: str, table: Mapping[str, Any], known: Iterable[str]) 
     names = tuple(known)
     for key in table:
         if key not in names:
-            close = get_close_matches(key, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ArgumentError(where, f"the keys {', '.join(names)} and no other", f"the key {key!r}{hint}")
+            got = f"the key {key!r}{meant(key, names)}"
+            raise ArgumentError(where, f"the keys {', '.join(names)} and no other", got)

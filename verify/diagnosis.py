@@ -38,6 +38,7 @@ from verify.mistakes.catalogue import candidates
 from verify.mistakes.mistake import Alike, Candidate
 from verify.mistakes.moves import Move, ParameterGradient, PenaltyGradient, ThroughActivation
 from verify.mistakes.prediction import Prediction
+from verify.reading import enumerated
 from verify.strategies import cases
 from verify.subjects.networks import SUBJECT as NETWORKS
 
@@ -117,7 +118,7 @@ class Diagnosis:
         same = tuple(dict.fromkeys(_plain(other) for other in self.same if _names(other) != _names(self.explanation)))
         touched = {move.place.removeprefix("layer ") for move in moves}
         layers = [site.path for site in case.network.sites if site.path in touched]
-        where = f"layer{'s' if len(layers) > 1 else ''} {_listed(layers)}" if layers and mistake.local else None
+        where = f"layer{'s' if len(layers) > 1 else ''} {enumerated(layers)}" if layers and mistake.local else None
         return Cause(
             kind="convention" if mistake.convention else "mistake",
             name=mistake.name,
@@ -387,7 +388,7 @@ def _filled(words: str, candidate: Candidate, moves: Sequence[Move], case: Case)
     declared = "an upstream gradient" if case.network.loss is None else str(case.network.loss)
     outputs = math.prod(case.network.output_shape)
     said = {
-        "{f}": _listed(kinds) or "the activation",
+        "{f}": enumerated(kinds) or "the activation",
         "{loss}": declared,
         "{N}": f" ({case.batch})",
         "{K}": f" ({outputs})",
@@ -397,7 +398,3 @@ def _filled(words: str, candidate: Candidate, moves: Sequence[Move], case: Case)
     for place, word in said.items():
         words = words.replace(place, word)
     return words
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

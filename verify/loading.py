@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
+from gradproof.checks import meant
 from gradproof.declaration import Declaration, declaration_of
 from gradproof.errors import GradproofError
 
@@ -282,8 +283,7 @@ def _attribute(text: str, module: ModuleType, name: str) -> Any:
             found = getattr(found, step)
         except AttributeError:
             names = [n for n in dir(found) if not n.startswith("_")]
-            close = get_close_matches(step, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else _declared_in(module)
+            hint = meant(step, names) or _declared_in(module)
             owner = Path(module.__file__).name if module.__file__ and found is module else repr(found)
             raise TargetError(f"target {text!r}: {owner} has no {step!r}{hint}") from None
     return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
+from gradproof import checks
 from gradproof.arrays import Array
 from gradproof.gradients import LOSS, label
 from gradproof.network import Network
@@ -76,8 +76,12 @@ def described(value: Any) -> str:
 
 def meant(name: Any, names: Iterable[str]) -> str:
     """``; did you mean 'x'?`` where one of the names is close to a wrong one."""
-    close = get_close_matches(str(name), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return checks.meant(str(name), names, cutoff=0.5)
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def listed(names: list[str]) -> str:

@@ -48,6 +48,7 @@ from verify.operations.calling import AGAIN
 from verify.operations.features import told_apart
 from verify.operations.judging import SECOND_CALL, examine
 from verify.operations.shrinking import changed, named
+from verify.reading import enumerated
 from verify.strategies import SLOPES
 
 ODD_SIZES: Final = 9
@@ -434,8 +435,7 @@ def _is_contiguous(case: OperationCase, name: str) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    words = ["the upstream gradient" if name == UPSTREAM else name for name in names]
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+    return enumerated(["the upstream gradient" if name == UPSTREAM else name for name in names])
 
 
 # ---- the catalogue ----

@@ -164,21 +164,17 @@ def _averaged(optimiser: Optimiser) -> Optimiser | None:
     return Optimiser("momentum_dampened", optimiser.rate, momentum=mu, dampening=mu, **parts)  # type: ignore[arg-type]
 
 
-def _counted_from(first: int) -> Change:
-    """Steps are counted from another number than 1, with state that starts at 0 all the same.
+def _one_ahead(optimiser: Optimiser, path: Trajectory) -> Sequence[Piece]:
+    """Steps are counted from 2, with state that starts at 0 all the same.
 
     It shows in Adam's bias correction; what else depends on the number is the schedule, which has its own candidate.
     """
-
-    def pieces(optimiser: Optimiser, path: Trajectory) -> Sequence[Piece]:
-        if optimiser.word.family != "adam":
-            return [(optimiser, path)]
-        zeros = {name: np.zeros(np.shape(array)) for name, array in path.parameters[0].items()}
-        start = dict.fromkeys(optimiser.word.state, zeros)
-        states = [start, *(path.states[1:] or [{}] * len(path))]
-        return [(optimiser, Trajectory(path.parameters, path.gradients, states, first, path.dtype))]
-
-    return pieces
+    if optimiser.word.family != "adam":
+        return [(optimiser, path)]
+    zeros = {name: np.zeros(np.shape(array)) for name, array in path.parameters[0].items()}
+    start = dict.fromkeys(optimiser.word.state, zeros)
+    states = [start, *(path.states[1:] or [{}] * len(path))]
+    return [(optimiser, Trajectory(path.parameters, path.gradients, states, first=2, dtype=path.dtype))]
 
 
 def _forgetful(optimiser: Optimiser, path: Trajectory) -> Sequence[Piece]:
@@ -296,7 +292,7 @@ CANDIDATES: Final[tuple[Candidate, ...]] = (
         "counting",
         "the steps are counted one ahead: the first is made as if it were the second",
         "count the first step as 1",
-        _counted_from(2),
+        _one_ahead,
     ),
     Candidate(
         "state/lost",
