@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.adapters.given import Given
+from verify.adapters.drafted import run_lines, value_of
 from verify.adapters.drafts import CONFIRM, Draft
 from verify.adapters.frameworks import CONSTRUCTIONS
 from verify.adapters.places import attributes, places, results
@@ -98,7 +99,7 @@ def _made(found: type, arguments: str) -> Any:
     class net:  # noqa: N801 - it stands for the adapter's argument
         widths = WIDTHS
 
-    return eval(f"made({arguments})", {"__builtins__": {}}, {"made": found, "net": net, "list": list})  # noqa: S307
+    return value_of(f"made({arguments})", {"made": found, "net": net, "list": list})
 
 
 def _shapes(weights: str, bias: str) -> dict[tuple[str, int], tuple[int, ...]]:
@@ -190,7 +191,7 @@ class _Looking:
         space = {self.name.partition(".")[0]: self.found, self.name: self.found, "net": net, "list": list}
         lines = [f"network = _made({self.arguments})", *self.held.values()]
         space["_made"] = self.found
-        exec("\n".join(lines), space)  # noqa: S102 - our own lines
+        run_lines("\n".join(lines), space)
         return space
 
     def _given(self) -> Given:
@@ -216,7 +217,7 @@ class _Looking:
     def _explains(self, expression: str) -> bool:
         net = self._given()
         try:
-            value = np.asarray(eval(expression, self._space(net)))  # noqa: S307
+            value = np.asarray(value_of(expression, self._space(net)))
             rows = net.samples("outputs", value, (net.batch, WIDTHS[-1]))
         except Exception:
             return False
@@ -235,8 +236,8 @@ class _Looking:
             for arguments in _arguments(function) if callable(function) else ():
                 space = self._space(net)
                 try:
-                    exec(f"outputs = {self.forward}", space)  # noqa: S102
-                    value = np.asarray(eval(f"network.{method}({arguments})", space))  # noqa: S307
+                    run_lines(f"outputs = {self.forward}", space)
+                    value = np.asarray(value_of(f"network.{method}({arguments})", space))
                 except Exception:  # not this way  # noqa: S112
                     continue
                 if loss is not None and alike(value, _exact(self, loss)["loss"]):
@@ -259,10 +260,10 @@ class _Looking:
         net.rate = 0.5
         space = self._space(net)
         try:
-            exec(f"outputs = {self.forward}", space)  # noqa: S102
+            run_lines(f"outputs = {self.forward}", space)
             before = {name: id(value) for name, value in vars(space["network"]).items()}
             held = _shown(self, space)
-            exec(f"returned = {call}", space)  # noqa: S102
+            run_lines(f"returned = {call}", space)
         except Exception:
             return []
         found = []
@@ -295,8 +296,8 @@ class _Looking:
         weights, biases = ([], [])
         with contextlib.suppress(Exception):
             if lines[0].partition(" = ")[1]:
-                exec(f"{lines[0].partition(' = ')[0]} = returned", scope)  # noqa: S102
-            weights, biases = (eval(code[kind], scope) if kind in code else [] for kind in ("weights", "biases"))  # noqa: S307
+                run_lines(f"{lines[0].partition(' = ')[0]} = returned", scope)
+            weights, biases = (value_of(code[kind], scope) if kind in code else [] for kind in ("weights", "biases"))
         fits = []
         with contextlib.suppress(Exception):
             named = net.named([np.asarray(w) for w in weights], [np.asarray(b) for b in biases])
@@ -340,7 +341,7 @@ def _shown(looking: _Looking, space: dict[str, Any]) -> list[Any]:
     network, found = space["network"], []
     for place in looking.held.values():
         name = place.split(" = ")[0].split(" |= ")[0]
-        value = eval(name, {"network": network})  # noqa: S307
+        value = value_of(name, {"network": network})
         parts = value.values() if isinstance(value, dict) else value
         found += [np.array(part) for part in parts]
     return found
