@@ -1,11 +1,9 @@
 """The order of the samples in an epoch: a function of the number of samples, the seed and the epoch alone.
 
-The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): its state
-advances by a constant and its output is a bijective mix of the state. An epoch's first state is
-mix(mix(seed) + (epoch + 1) · constant), so every epoch has a stream of its own. The order is Fisher and Yates's
-shuffle of 0 … n − 1, from the last place down; each draw below a bound takes the upper 32 bits of a number by
-Lemire's method ("Fast random integer generation in an interval", 2019), which rejects what would make it uneven.
-All of it is integer arithmetic modulo 2^64, the same on every machine.
+The generator is SplitMix64 (``fastimpl.splitmix``). An epoch's first state is mix(mix(seed) + (epoch + 1) · STEP), so
+every epoch has a stream of its own. The order is Fisher and Yates's shuffle of 0 … n − 1, from the last place down;
+each draw below a bound takes the upper 32 bits of a number by Lemire's method ("Fast random integer generation in an
+interval", 2019), which rejects what would make it uneven. All of it is integer arithmetic, the same on every machine.
 """
 
 from __future__ import annotations
@@ -17,24 +15,15 @@ import numpy.typing as npt
 
 from fastimpl.jit import inlined, walker
 from fastimpl.memory import integers_at
+from fastimpl.splitmix import MOST_SEED as MOST_SEED
+from fastimpl.splitmix import STEP, mix
 from gradproof.errors import ArgumentError
 
 MOST_SAMPLES = 2**32 - 1
-MOST_SEED = 2**64 - 1
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
 _LOW = np.uint64(0xFFFFFFFF)
-_S27, _S30, _S31, _S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
+_S32 = np.uint64(32)
 _ONE = np.uint64(1)
-
-
-@inlined()
-def _mix(state: Any) -> Any:
-    z = (state ^ (state >> _S30)) * _MIX_1
-    z = (z ^ (z >> _S27)) * _MIX_2
-    return z ^ (z >> _S31)
 
 
 @inlined()
@@ -42,12 +31,12 @@ def shuffle(order: Any, samples: int, seed: Any, epoch: int) -> None:
     """Writes the epoch's order into ``order``."""
     for i in range(samples):
         order[i] = i
-    state = _mix(_mix(seed) + (np.uint64(epoch) + _ONE) * _STEP)
+    state = mix(mix(seed) + (np.uint64(epoch) + _ONE) * STEP)
     for last in range(samples - 1, 0, -1):
         bound = np.uint64(last + 1)
         while True:
-            state += _STEP
-            product = (_mix(state) >> _S32) * bound
+            state += STEP
+            product = (mix(state) >> _S32) * bound
             low = product & _LOW
             # The division is needed only where the draw may be one of those that make it uneven.
             if low >= bound or low >= (_LOW + _ONE - bound) % bound:
