@@ -1,9 +1,11 @@
 """The cache of compiled kernels on disk: never stale, and of use where the package's folder is read-only.
 
-Numba stamps a cached function with the one file that holds it, and so misses a change in what was inlined into it
-from another (numba issue 1833). Here an entry carries the SHA-256 of its own module and of every module of this
-package that the module imports, directly or not; so a new or changed kernel recompiles what depends on it and
-nothing else. The stamp is taken when the module is imported: what is edited afterwards is not what was compiled.
+Each compiled function is one file. Its name holds the stamp of its sources and a digest of everything else that decides
+what the compiler makes of it: the fingerprint of its code and of the values frozen into it, its signature, the
+processor, the versions of Python, Numba and LLVM, and Numba's settings (see ``fastimpl.fingerprint``). So a new or
+changed kernel recompiles what depends on it and nothing else; nothing is ever looked up in an index that two processes
+could write at once, and whichever of them writes an entry last writes what the other wrote. An entry begins with a
+digest of the rest: one that is damaged is compiled anew.
 
 Entries lie where Numba would put them: NUMBA_CACHE_DIR if that is set, else ``__pycache__`` beside the module, else
 the user's cache folder. Where none can be written, kernels are compiled anew in each process.
@@ -11,114 +13,110 @@ the user's cache folder. Where none can be written, kernels are compiled anew in
 
 from __future__ import annotations
 
-import ast
 import glob
 import hashlib
 import inspect
-from collections.abc import Callable
+import pickle
+import sys
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, Final
 
-from numba.core import caching
+import llvmlite
+import numba
+from numba.core import caching, config
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 
+from gradproof.record import write
 
-def cache_for(function: Callable[..., Any], stamp: str) -> Any:
-    """The cache of a function whose sources have this stamp; one that keeps nothing where no folder can be written."""
-    locators = [
-        type(base.__name__, (_Stamped, base), {"stamp": stamp})
-        for base in (
-            caching.UserProvidedCacheLocator,
-            caching.InTreeCacheLocator,
-            caching.UserWideCacheLocator,
-        )
-    ]
-    entries = type("_Entries", (caching.CompileResultCacheImpl,), {"_locator_classes": locators})
-    try:
-        return type("_SourceCache", (_SourceCache,), {"_impl_class": entries})(function)
-    except RuntimeError:  # what Numba raises where no locator finds a folder
-        return caching.NullCache()
+_LOCATORS: Final = (caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, caching.UserWideCacheLocator)
+
+_DIGEST: Final = 32
+"""Bytes of a SHA-256."""
 
 
-def stamp_of(function: Callable[..., Any]) -> str:
-    """The stamp of the sources that a function is compiled from; empty where they cannot be read."""
-    try:
-        return _stamp(Path(inspect.getfile(function)))
-    except OSError:
-        return ""
+def cache_for(function: FunctionType, stamp: str, fingerprint: str) -> caching._Cache:
+    """The cache of a function of these sources and values; one that keeps nothing where no folder can be written."""
+    source = inspect.getfile(function)
+    for locator in _LOCATORS:
+        found = locator.from_function(function, source)
+        if found is not None:
+            name = f"{Path(source).stem}.{function.__qualname__}".replace("<", "").replace(">", "")
+            return Entries(Path(found.get_cache_path()), name, stamp, fingerprint)
+    return caching.NullCache()
 
 
-class _Stamped:
-    stamp: str
+class Entries(caching._Cache):  # type: ignore[misc]
+    """The entries of one function, one for each signature. What goes wrong with a file costs a compilation alone."""
 
-    def get_source_stamp(self) -> str:
-        return self.stamp
+    def __init__(self, folder: Path, name: str, stamp: str, fingerprint: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._stamp = stamp[:12]
+        self._key = (stamp, fingerprint, sys.version, numba.__version__, llvmlite.__version__, *_settings())
 
-    def get_disambiguator(self) -> str:
-        # In the name too, so that two versions of the sources that run at once never write the same file.
-        return self.stamp[:16]
-
-
-class _SourceCache(caching.FunctionCache):  # type: ignore[misc]
-    """A cache that is a convenience: a damaged entry is compiled anew, and one that cannot be written is not kept."""
+    @property
+    def cache_path(self) -> str:
+        """The folder."""
+        return str(self._folder)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The function as it was compiled for this signature and processor; None where there is none, or a damaged."""
+        target_context.refresh()
+        key = self._full_key(sig, target_context.codegen())
+        path = self._path(key)
         try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a damaged pickle can raise anything
-            self._remove(keep="")
+            content = path.read_bytes()
+        except OSError:
             return None
+        if content[:_DIGEST] != _seal(key, content[_DIGEST:]):
+            return None
+        return CompileResult._rebuild(target_context, *pickle.loads(content[_DIGEST:]))  # noqa: S301 - our own, sealed
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        """Keeps what was compiled, and removes what was compiled from other sources; does nothing where it cannot."""
+        if data.library.has_dynamic_globals:  # addresses, which no other process has
+            return
+        key = self._full_key(sig, data.codegen)
+        path = self._path(key)
+        payload = dumps(data._reduce())
         with suppress(OSError):
-            self._remove(keep=self._impl.filename_base)
-            super().save_overload(sig, data)
+            write(path, _seal(key, payload) + payload)
+            self._remove_outdated()
 
-    def _remove(self, keep: str) -> None:
-        """Deletes this function's entries but those whose file name starts with ``keep``."""
-        name, _, rest = self._impl.filename_base.rpartition("-")
-        _, dot, python = rest.partition(".")
-        for path in Path(self.cache_path).glob(f"{glob.escape(name)}-*{dot}{python}.*"):
-            if not keep or not path.name.startswith(keep):
+    def enable(self) -> None:
+        """Nothing: it is."""
+
+    def disable(self) -> None:
+        """Nothing: it is for as long as the function lives."""
+
+    def flush(self) -> None:
+        """Removes every entry of the function."""
+        with suppress(OSError):
+            for path in self._entries():
+                path.unlink(missing_ok=True)
+
+    def _full_key(self, sig: Any, codegen: Any) -> bytes:
+        return repr((*self._key, str(sig), codegen.magic_tuple())).encode()
+
+    def _path(self, key: bytes) -> Path:
+        return self._folder / f"{self._name}-{self._stamp}-{hashlib.sha256(key).hexdigest()[:20]}.nbc"
+
+    def _entries(self) -> list[Path]:
+        return list(self._folder.glob(f"{glob.escape(self._name)}-*.nbc"))
+
+    def _remove_outdated(self) -> None:
+        for path in self._entries():
+            if not path.name.startswith(f"{self._name}-{self._stamp}-"):
                 path.unlink(missing_ok=True)
 
 
-@cache
-def _stamp(module: Path) -> str:
-    digest = hashlib.sha256()
-    for path in imports_within(module):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+def _seal(key: bytes, payload: bytes) -> bytes:
+    return hashlib.sha256(key + payload).digest()
 
 
-def imports_within(module: Path) -> tuple[Path, ...]:
-    """A module of this package, by its file, and every module of it that it imports, directly or not; sorted."""
-    package = _package_root(module)
-    found: set[Path] = set()
-    waiting = [module.resolve()]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module is not None:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for name in names:
-                parts = name.split(".")
-                if parts[0] != package.name:
-                    continue
-                stem = package.joinpath(*parts[1:])
-                waiting += [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()]
-    return tuple(sorted(found))
-
-
-def _package_root(module: Path) -> Path:
-    root = module.resolve().parent
-    while (root.parent / "__init__.py").is_file():
-        root = root.parent
-    return root
+def _settings() -> tuple[object, ...]:
+    """Numba's settings from the environment that change the code it makes."""
+    return (config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT)

@@ -7,14 +7,16 @@ others nor lengthens any function. A *walker* is compiled once and runs any tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, Final, TypeVar, cast
 
 import numba
 from numba.core import ccallback, sigutils
 from numba.core import types as numba_types
 
-from fastimpl.cache import cache_for, stamp_of
+from fastimpl.cache import cache_for
+from fastimpl.fingerprint import fingerprint_of, stamp_of
 from gradproof.vocabulary import Dtype
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -56,10 +58,11 @@ class Kernel:
             signature = types.float64(
                 types.CPointer(types.int64), types.CPointer(types.float64), numbers, numbers, numbers, types.int64
             )
+            function, cache = _named_and_cached(self.function, self._options, self._stamp)
             callback: Any = ccallback.CFunc(
-                self.function, sigutils.normalize_signature(signature), locals={}, options=self._options
+                function, sigutils.normalize_signature(signature), locals={}, options=self._options
             )
-            callback._cache = cache_for(self.function, self._stamp)
+            callback._cache = cache
             callback.compile()
             self._compiled[dtype] = callback
         return self._compiled[dtype]
@@ -82,16 +85,40 @@ class Walker:
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
         self.__doc__ = function.__doc__
-        self.dispatcher = numba.njit(**_OPTIONS)(function)
+        self.function = function
+        self.dispatcher: Any = None
+        """Compiled when first called."""
         self._arguments, _ = sigutils.normalize_signature(signature)
         self._stamp = stamp_of(function)
 
     def __call__(self, *given: Any) -> Any:
         """Calls the compiled function, which is loaded from the cache on disk or compiled if this is the first call."""
-        if not self.dispatcher.overloads:
-            self.dispatcher._cache = cache_for(self.dispatcher.py_func, self._stamp)
-            self.dispatcher.compile(self._arguments)
-        return self.dispatcher(*given)
+        return self.compiled()(*given)
+
+    def compiled(self) -> Any:
+        """The compiled function, loaded from the cache on disk or compiled now."""
+        if self.dispatcher is None:
+            function, cache = _named_and_cached(self.function, _OPTIONS, self._stamp)
+            dispatcher: Any = numba.njit(**_OPTIONS)(function)
+            dispatcher._cache = cache
+            dispatcher.compile(self._arguments)
+            self.dispatcher = dispatcher
+        return self.dispatcher
+
+
+def _named_and_cached(function: Callable[..., Any], options: Mapping[str, Any], stamp: str) -> tuple[FunctionType, Any]:
+    """The function under a name that no other has, and its cache.
+
+    Numba makes the names of symbols from the function's name and a number that counts the functions of its process;
+    two from one factory, compiled in two processes and loaded into a third, could else have the same.
+    """
+    plain = cast(FunctionType, function)
+    fingerprint = fingerprint_of(plain, options)
+    named = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
+    named.__kwdefaults__ = plain.__kwdefaults__
+    named.__module__ = plain.__module__
+    named.__qualname__ = f"{plain.__qualname__}_{fingerprint[:16]}"
+    return named, cache_for(plain, stamp, fingerprint)
 
 
 def walker(signature: str) -> Callable[[Function], Function]:

@@ -1,23 +1,34 @@
-"""The cache on disk: of use, never stale, and no nuisance where it cannot be kept."""
+"""The cache on disk: of use, never stale, never one thing for another, and no nuisance where it cannot be kept."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, cast
 
+import numba
+import numpy as np
 import pytest
+from numba.core import types
 
 import fastimpl
+from fastimpl.cache import Entries
+from fastimpl.fingerprint import fingerprint_of, imports_within
+from fastimpl.jit import CONTRACT, REASSOCIATE, Kernel, inlined
+from fastimpl.memory import shifted
 from gradproof.layers import Activation
 from gradproof.network import Network
 
 SCRIPT = """
-import json
-from fastimpl import cache, evaluation
+import json, pathlib
+from fastimpl import evaluation
 from fastimpl.kernels import activations, batches
 from gradproof.layers import Activation
 from gradproof.network import Network
@@ -29,6 +40,32 @@ print(json.dumps({"output": output, "home": evaluation.__file__, **hits}))
 """
 RIGHT = fastimpl.predict(Network((1,), (Activation("sigmoid"),)), {}, [[-1.0]]).item()
 
+FACTORY = """
+import ctypes, json, sys
+from typing import Any
+from fastimpl.jit import REASSOCIATE, inlined, kernel
+
+def adding(term):
+    @inlined()
+    def add(x: float) -> float:
+        return x + term
+    return add
+
+def make(factor, helper):
+    @kernel()
+    def made(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+        return helper(factor * batch)
+    return made
+
+KERNELS = {"2": make(2.0, adding(0.0)), "3": make(3.0, adding(0.0)), "5": make(2.0, adding(3.0))}
+said = {}
+for name in sys.argv[1:]:
+    compiled = KERNELS[name].compiled("float64")
+    call = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5, ctypes.c_int64)(compiled.address)
+    said[name] = [call(None, None, None, None, None, 1), compiled.cache_hits]
+print(json.dumps(said))
+"""
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
@@ -38,14 +75,19 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment(home: Path, user_cache: Path | None = None) -> dict[str, str]:
+    """That of a new process which finds the copy first, and keeps its entries within it."""
+    cache = str(user_cache or home / "user_cache")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "PYTHON"))}
+    kept |= {"PYTHONPATH": str(home), "PYTHONDONTWRITEBYTECODE": "1", "HOME": cache}
+    return kept | {"XDG_CACHE_HOME": cache, "LOCALAPPDATA": cache}
+
+
 def run(home: Path, user_cache: Path | None = None) -> dict[str, object]:
     """What the script says in a new process that finds the copy first."""
-    cache = user_cache or home / "user_cache"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "PYTHON"))}
-    environment |= {"PYTHONPATH": str(home), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(cache)}
-    environment |= {"XDG_CACHE_HOME": str(cache), "LOCALAPPDATA": str(cache)}
     command = [sys.executable, "-c", SCRIPT]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, check=False)
+    settings = environment(home, user_cache)
+    done = subprocess.run(command, capture_output=True, text=True, env=settings, cwd=home, check=False)
     assert done.returncode == 0, done.stderr
     said: dict[str, object] = json.loads(done.stdout)
     assert Path(str(said.pop("home"))).is_relative_to(home)
@@ -56,21 +98,30 @@ def test_entries_are_found_again_until_something_they_depend_on_changes(home: Pa
     assert run(home) == {"output": RIGHT, "sigmoid": 0, "gather": 0}
     assert run(home) == {"output": RIGHT, "sigmoid": 1, "gather": 1}
 
-    # A constant of another file, inlined into one kernel: only that one is compiled anew, and it computes anew.
-    elementary = home / "fastimpl" / "elementary.py"
-    elementary.write_text(elementary.read_text().replace("q = q * r + 0.5", "q = q * r + 0.25"))
-    changed = run(home)
-    assert changed["output"] != RIGHT
-    assert (changed["sigmoid"], changed["gather"]) == (0, 1)
+    # A file that one of them alone imports, and a constant in it: only that one is compiled anew, and computes anew.
+    source = home / "fastimpl" / "kernels" / "activations.py"
+    own = "def _offset() -> float:\n    return 1.0\n"
+    (home / "fastimpl" / "kernels" / "offset.py").write_text(f"from fastimpl.jit import inlined\n\n@inlined()\n{own}")
+    text = source.read_text().replace(
+        "\n@kernel()\ndef sigmoid", "\nfrom .offset import _offset\n@kernel()\ndef sigmoid"
+    )
+    before, start, after = text.partition("def sigmoid")
+    source.write_text(before + start + after.replace("return 0.0", "a[0] = _offset()\n    return 0.0", 1))
+    assert run(home) == {"output": 1.0, "sigmoid": 0, "gather": 1}
+    changed = home / "fastimpl" / "kernels" / "offset.py"
+    changed.write_text(changed.read_text().replace("1.0", "2.0"))
+    assert run(home) == {"output": 2.0, "sigmoid": 0, "gather": 1}
 
-    entries = list((home / "fastimpl" / "kernels" / "__pycache__").glob("activations.sigmoid-*.nbi"))
-    assert len(entries) == 1, "entries of other sources are deleted"
+    folder = home / "fastimpl" / "kernels" / "__pycache__"
+    assert len(list(folder.glob("activations.sigmoid-*"))) == 1, "entries of other sources are deleted"
 
-    # Damage is not fatal: what cannot be read is compiled anew, and kept.
-    for path in (home / "fastimpl" / "kernels" / "__pycache__").glob("*.nb[ic]"):
-        path.write_bytes(path.read_bytes()[:-7] if path.suffix == ".nbc" else b"")
-    assert run(home) == changed | {"sigmoid": 0, "gather": 0}
-    assert run(home) == changed | {"sigmoid": 1, "gather": 1}
+    # Damage is not fatal: what is not whole, or not as it was written, is compiled anew, and kept.
+    for number, path in enumerate(sorted(folder.glob("*.nbc"))):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes((b"", content[:-7], content)[number % 3])
+    assert run(home) == {"output": 2.0, "sigmoid": 0, "gather": 0}
+    assert run(home) == {"output": 2.0, "sigmoid": 1, "gather": 1}
 
 
 def test_where_the_package_cannot_be_written_the_users_folder_serves(home: Path) -> None:
@@ -81,3 +132,156 @@ def test_where_the_package_cannot_be_written_the_users_folder_serves(home: Path)
     nowhere = home / "occupied"
     nowhere.write_text("a file where the user's cache would be")
     assert run(home, nowhere) == {"output": RIGHT, "sigmoid": 0, "gather": 0}
+
+
+def test_kernels_of_one_factory_are_found_again_each_as_itself(tmp_path: Path) -> None:
+    """Compiled in processes of their own, where Numba would give all of them the same name, and loaded into one."""
+    script = tmp_path / "factory.py"
+    script.write_text(FACTORY)
+    settings = environment(Path(fastimpl.__file__).parents[1], tmp_path)
+
+    def said(*names: str) -> object:
+        command = [sys.executable, str(script), *names]
+        done = subprocess.run(command, capture_output=True, text=True, env=settings, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert said("2") == {"2": [2.0, 0]}
+    assert said("3") == {"3": [3.0, 0]}
+    assert said("5") == {"5": [5.0, 0]}
+    assert said("2", "3", "5") == {"2": [2.0, 1], "3": [3.0, 1], "5": [5.0, 1]}
+    assert said("5", "3", "2") == {"5": [5.0, 1], "3": [3.0, 1], "2": [2.0, 1]}
+
+
+def test_two_processes_at_once_never_leave_one_dtypes_code_for_the_others(tmp_path: Path) -> None:
+    """Each compiles a dtype before either has written anything, as two of a parallel test run do."""
+    signatures = [types.float64(numbers) for numbers in (types.float64, types.float32)]
+    one, other = (Entries(tmp_path, "some.function", "stamp", "fingerprint") for _ in range(2))
+    dispatcher = numba.njit(_twice)
+    for entries, signature in zip((one, other), signatures, strict=True):
+        dispatcher.compile(signature.args)
+        entries.save_overload(signature, dispatcher.overloads[signature.args])
+    for entries in (one, other):
+        for signature in signatures:
+            assert entries.load_overload(signature, dispatcher.targetctx).signature == signature
+
+
+def _twice(x: float) -> float:
+    return x * 2.0
+
+
+def test_every_import_is_followed(tmp_path: Path) -> None:
+    package = tmp_path / "parcel"
+    files = {
+        "__init__.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from parcel.unread import y\n",
+        "kernel.py": "import parcel.whole as w\nfrom parcel import part\nfrom .near import f\nfrom . import sibling\n"
+        "import numpy\nfrom .inner import deep\n",
+        "whole.py": "def f():\n    from parcel.late import x\n",
+        "late.py": "import parcel.kernel\n",
+        "part.py": "",
+        "near.py": "",
+        "sibling.py": "",
+        "inner/__init__.py": "from .. import up\nfrom .family import g\n",
+        "inner/deep.py": "",
+        "inner/family.py": "from ..other.leaf import h\n",
+        "other/__init__.py": "from . import unnamed\n",
+        "other/leaf.py": "",
+        "other/unnamed.py": "",
+        "up.py": "",
+        "unread.py": "import parcel.kernel\n",
+    }
+    for name, text in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    found = {path.relative_to(package).as_posix() for path in imports_within(package / "kernel.py")}
+    assert found == set(files) - {"unread.py"}
+
+
+def made(factor: object, helper: object = abs, times: object = 1) -> FunctionType:
+    def function(x: float, by: object = times) -> object:
+        return cast(Callable[..., float], helper)(x) * cast(float, factor), (lambda: (CONSTANT, SETTINGS.LIMIT))()
+
+    return cast(FunctionType, function)
+
+
+CONSTANT: Any = 1.0
+SETTINGS = ModuleType("fastimpl.settings")
+SETTINGS.LIMIT = 1.0  # type: ignore[attr-defined]
+
+
+def adding(term: float, fastmath: frozenset[str] = CONTRACT) -> Any:
+    @inlined(fastmath)
+    def add(x: float) -> float:
+        return x + term
+
+    return add
+
+
+def test_the_fingerprint_is_of_all_that_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prints() -> list[str]:
+        functions = (
+            made(2.0),
+            made(-0.0),
+            made(0.0),
+            made(2),
+            made(np.float32(2)),
+            made(np.arange(3)),
+            made(np.arange(4)),
+            made((2.0, "a")),
+            made(frozenset({"a", "b"})),
+            made({"a": 1}),
+            made(2.0, times=2),
+            made(2.0, adding(1.0)),
+            made(2.0, adding(2.0)),
+            made(2.0, adding(2.0, REASSOCIATE)),
+            made(2.0, shifted),
+            made(types.float64),
+            made(types.float32),
+        )
+        return [*(fingerprint_of(f, {}) for f in functions), fingerprint_of(functions[0], {"fastmath": {"contract"}})]
+
+    before = prints()
+    assert len(set(before)) == len(before)
+    assert prints() == before, "made anew they are the same"
+    for place, name in ((sys.modules[__name__], "CONSTANT"), (SETTINGS, "LIMIT")):
+        monkeypatch.setattr(place, name, 3.0)
+        assert not set(prints()) & set(before), f"{name} is frozen into all of them"
+        monkeypatch.undo()
+    assert prints() == before
+
+
+def test_the_fingerprint_is_the_same_in_every_process() -> None:
+    script = """
+from fastimpl import jit, walkers
+from fastimpl.fingerprint import fingerprint_of
+from fastimpl.kernels import activations, batches, dense, losses
+for kernel in (activations.sigmoid, dense.dense_backward, losses.categorical_from_softmax, walkers.run_epochs):
+    print(fingerprint_of(kernel.function, {"fastmath": {"contract", "nsz", "reassoc"}}))
+"""
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+    assert len(set(outputs.pop().split())) == 4
+
+
+def test_a_constant_changed_in_this_process_alone_is_not_kept_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kernel(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+        return CONSTANT * batch  # type: ignore[no-any-return]
+
+    def value() -> float:
+        call = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5, ctypes.c_int64)
+        return float(call(Kernel(kernel, CONTRACT).address("float64"))(None, None, None, None, None, 3))
+
+    assert value() == 3.0
+    monkeypatch.setitem(globals(), "CONSTANT", 2.0)
+    assert value() == 6.0
+    monkeypatch.undo()
+    assert value() == 3.0
