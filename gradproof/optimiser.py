@@ -128,6 +128,12 @@ RANGES: Final = MappingProxyType(
 )
 """What a hyperparameter may be, from the first number on, below the second."""
 
+USUAL: Final = MappingProxyType(
+    {"momentum": 0.9, "dampening": 0.0, "rho": 0.9, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+)
+"""What is usually taken: of Adam as its authors propose; ρ as Hinton (*Neural networks for machine learning*, lecture
+6e, 2012) has it; momentum as most examples do."""
+
 DecayPlace = Literal["gradient", "decoupled", "decoupled_after", "decoupled_schedule"]
 DECAY_PLACES: Final[tuple[DecayPlace, ...]] = get_args(DecayPlace)
 
@@ -286,6 +292,25 @@ class Optimiser(msgspec.Struct, frozen=True):
                 raise ArgumentError(f"optimiser.{field}", f"a {kind.__name__} or None", getattr(self, field))
         if not isinstance(self.schedule, Schedule):
             raise ArgumentError("optimiser.schedule", "a Schedule", self.schedule)
+
+    @classmethod
+    def usual(
+        cls,
+        variant: str,
+        rate: float,
+        *,
+        decay: WeightDecay | None = None,
+        clipping: Clipping | None = None,
+        schedule: Schedule = Schedule(),  # noqa: B008 (a frozen value)
+        **hyperparameters: float,
+    ) -> Optimiser:
+        """A variant with the hyperparameters that are usually taken, ``USUAL``, but those that are given."""
+        _among("optimiser.variant", variant, tuple(OPTIMISERS))
+        for name in hyperparameters:
+            if name not in RANGES:
+                raise ArgumentError("optimiser", f"hyperparameters among {', '.join(RANGES)}", name)
+        taken = {name: USUAL[name] for name in OPTIMISERS[variant].hyperparameters} | hyperparameters
+        return cls(variant, rate, decay=decay, clipping=clipping, schedule=schedule, **taken)
 
     @property
     def word(self) -> OptimiserWord:

@@ -156,6 +156,33 @@ def test_what_cannot_be_is_refused_by_name(what: str) -> None:
         make()
 
 
+@pytest.mark.parametrize("variant", OPTIMISERS)
+def test_usual_hyperparameters_are_those_of_the_variant_and_give_way(variant: str) -> None:
+    usual = Optimiser.usual(variant, 0.01)
+    assert set(usual.hyperparameters) == set(OPTIMISERS[variant].hyperparameters)
+    for name, value in usual.hyperparameters.items():
+        assert value == {"rho": 0.9, "beta2": 0.999, "epsilon": 1e-8, "dampening": 0.0}.get(name, 0.9)
+        assert getattr(Optimiser.usual(variant, 0.01, **{name: 0.5}), name) == 0.5
+    decay, schedule = WeightDecay("l2", 0.1, "decoupled"), Schedule("cosine", end=0.0, period=9)
+    other = Optimiser.usual(variant, 0.01, decay=decay, schedule=schedule)
+    assert (other.decay, other.schedule, other.clipping) == (decay, schedule, None)
+
+
+@pytest.mark.parametrize(
+    ("give", "argument"),
+    [
+        (lambda: Optimiser.usual("adm", 0.1), "optimiser.variant"),
+        (lambda: Optimiser.usual("sgd", 0.1, momentum=0.9), "optimiser.momentum"),
+        (lambda: Optimiser.usual("adam", 0.1, beta=0.9), "optimiser"),
+        (lambda: Optimiser.usual("adam", 0.1, beta1=1.0), "optimiser.beta1"),
+    ],
+)
+def test_what_is_not_usual_is_refused_by_name(give: Any, argument: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        give()
+    assert caught.value.argument == argument
+
+
 def test_the_door_opens_them() -> None:
     assert gradproof.Optimiser is Optimiser
     assert gradproof.Update is Update
