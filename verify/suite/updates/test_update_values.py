@@ -162,7 +162,8 @@ def test_usual_hyperparameters_are_those_of_the_variant_and_give_way(variant: st
     assert set(usual.hyperparameters) == set(OPTIMISERS[variant].hyperparameters)
     for name, value in usual.hyperparameters.items():
         assert value == {"rho": 0.9, "beta2": 0.999, "epsilon": 1e-8, "dampening": 0.0}.get(name, 0.9)
-        assert getattr(Optimiser.usual(variant, 0.01, **{name: 0.5}), name) == 0.5
+        other_value: dict[str, Any] = {name: 0.5}
+        assert getattr(Optimiser.usual(variant, 0.01, **other_value), name) == 0.5
     decay, schedule = WeightDecay("l2", 0.1, "decoupled"), Schedule("cosine", end=0.0, period=9)
     other = Optimiser.usual(variant, 0.01, decay=decay, schedule=schedule)
     assert (other.decay, other.schedule, other.clipping) == (decay, schedule, None)
