@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gradproof.arrays import Floats
 from gradproof.layers import Shape
-from gradproof.network import Network, is_bias
+from gradproof.network import Network
 from gradproof.vocabulary import Dtype
 
 ALIGNMENT: Final = 16
@@ -40,50 +40,50 @@ def aligned_zeros(size: int, dtype: Dtype) -> Floats:
 class Parameters:
     """The flat buffer of a network's parameters, with a named view of each.
 
-    The trained ones come first: those with a penalty, those without, and last those that their own layer updates
-    (a weight without a penalty that stands in one place only); then the frozen ones, with a penalty and without. So a
-    penalty and an update each run over one or two ranges. Padding between parameters is 0 and stays 0.
+    The trained ones come first: those that the end of a step updates, then those that their own layer does; then the
+    frozen ones. Among each those with a penalty stand together, and among these those that decay; so whatever runs over
+    some of them runs over few ranges. Padding between parameters is 0 and stays 0.
 
-    size: of the buffer. trained: the end of the trained ones. updated: the end of those that no layer updates.
-    penalised: ranges that a penalty runs over, of trained parameters and of frozen ones.
+    size: of the buffer. trained: the end of the trained ones.
     """
 
     offsets: Mapping[str, int]
     shapes: Mapping[str, Shape]
     size: int
     trained: int
-    updated: int
-    penalised: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, network: Network) -> Parameters:
-        """The layout for a network."""
-        uses = [network.parameter_at(position) for position in network.positions]
-        groups: list[list[str]] = [[] for _ in range(5)]
-        for name in network.parameter_shapes:
-            if name in network.frozen:
-                kind = 3 if name in network.penalised else 4
-            elif name in network.penalised:
-                kind = 0
-            else:
-                kind = 1 if is_bias(name) or uses.count(name) > 1 else 2
-            groups[kind].append(name)
+    def of(
+        cls, network: Network, updated: Collection[str] = frozenset(), undecayed: Collection[str] = frozenset()
+    ) -> Parameters:
+        """The layout for a network. updated: weights that their own layer updates. undecayed: what does not decay."""
+
+        def group(name: str) -> tuple[bool, ...]:
+            return name in network.frozen, name in updated, name in network.penalised, name in undecayed
+
         offsets: dict[str, int] = {}
-        ends = [0]
-        for group in groups:
-            end = ends[-1]
-            for name in group:
-                offsets[name] = end
-                end += aligned(math.prod(network.parameter_shapes[name]))
-            ends.append(end)
+        end = trained = 0
+        for name in sorted(network.parameter_shapes, key=group):
+            offsets[name] = end
+            end += aligned(math.prod(network.parameter_shapes[name]))
+            if name not in network.frozen:
+                trained = end
         return cls(
             offsets=MappingProxyType(offsets),
             shapes=network.parameter_shapes,
-            size=max(ends[-1], ALIGNMENT),
-            trained=ends[3],
-            updated=ends[2],
-            penalised=((0, ends[1]), (ends[3], ends[4])),
+            size=max(end, ALIGNMENT),
+            trained=trained,
         )
+
+    def ranges(self, names: Collection[str]) -> list[tuple[int, int]]:
+        """The ranges (start, stop) of the buffer that these parameters fill, as few as there can be."""
+        found: list[tuple[int, int]] = []
+        for name, start in self.offsets.items():
+            if name in names:
+                stop = start + aligned(math.prod(self.shapes[name]))
+                joined = found and found[-1][1] == start
+                found[-1 if joined else len(found) :] = [(found[-1][0] if joined else start, stop)]
+        return found
 
     def views(self, buffer: Floats) -> dict[str, Floats]:
         """Each parameter in the buffer under its name: a view of its shape, not a copy."""

@@ -94,14 +94,4 @@ def checked_parameters(network: Network, parameters: Mapping[str, npt.ArrayLike]
 
 
 def _run(program: Program, theta: Floats, batch: int) -> float:
-    plan = program.plan
-    return run_once(
-        program.ops.ctypes.data,
-        program.hyper.ctypes.data,
-        plan.feeds,
-        plan.stop,
-        theta.ctypes.data,
-        program.dtheta.ctypes.data,
-        program.work.ctypes.data,
-        batch,
-    )
+    return run_once(program.control.ctypes.data, theta.ctypes.data, batch)

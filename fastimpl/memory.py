@@ -35,6 +35,16 @@ def pointer_like(typing: Any, pointer: Any, address: Any) -> Any:
 
 
 @intrinsic
+def address_of(typing: Any, pointer: Any) -> Any:
+    """Where a pointer points, as a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(arguments[0], _INT)
+
+    return types.int64(pointer), generate
+
+
+@intrinsic
 def integers_at(typing: Any, address: Any) -> Any:
     """The int64 numbers at ``address``."""
     numbers = types.CPointer(types.int64)

@@ -6,7 +6,6 @@ This is Python and takes a millisecond or so; it compiles nothing. See ``fastimp
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
@@ -14,12 +13,14 @@ from typing import Final, Literal
 from fastimpl.buffers import Parameters
 from fastimpl.jit import Kernel
 from fastimpl.kernels.activations import ACTIVATION_KERNELS
-from fastimpl.kernels.batches import coefficients, gather, sgd
+from fastimpl.kernels.batches import coefficients, gather
 from fastimpl.kernels.dense import dense, dense_backward
 from fastimpl.kernels.losses import GUARDED_KERNELS, LOSS_KERNELS, upstream
 from fastimpl.kernels.maxout import maxout, maxout_backward
 from fastimpl.kernels.merge import merge, merge_backward
 from fastimpl.kernels.penalties import PENALTY_KERNELS
+from fastimpl.kernels.updates import not_finite
+from fastimpl.rows import Row
 from fastimpl.table import (
     ADD_D_BIAS,
     ADD_D_INPUT,
@@ -32,21 +33,26 @@ from fastimpl.table import (
     D_INPUT,
     D_OUTPUT,
     D_WEIGHT,
+    FACTOR,
     INPUT,
     NONE,
     OUTPUT,
+    PRODUCT,
     ROWS,
     SLOPE,
     START,
     STOP,
+    STRIDE,
     TARGET,
     UNITS,
     UPDATES,
     WEIGHT,
     WIDTH,
 )
+from fastimpl.updating import Updating
 from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual, Shape
 from gradproof.network import Network
+from gradproof.optimiser import Optimiser
 from gradproof.vocabulary import ACTIVATIONS
 
 Purpose = Literal["outputs", "gradients", "training"]
@@ -57,22 +63,14 @@ PROBABILITIES: Final = frozenset(kind for kernels in LOSS_KERNELS.values() for k
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the table: its kernels, its columns (workspace still counted in slots), its real parameter."""
-
-    forward: Kernel
-    backward: Kernel | None
-    cells: Mapping[int, int]
-    factor: float = 0.0
-
-
-@dataclass(frozen=True)
 class Plan:
     """A network's table for one purpose, whatever the dtype and the batch.
 
-    rows: the ``feeds`` first ones feed a batch (see INPUTS_ROW and below), the next ones up to ``stop`` compute, the
-    rest updates. slots: numbers for each sample in each slot of the workspace. outputs, inputs_gradient: slots, NONE
-    where the purpose does not ask for them.
+    rows: the ``feeds`` first ones feed a batch (see INPUTS_ROW and below), the next ones up to ``stop`` compute, those
+    up to ``end`` update, and the rest are called by others: the updates that layers make themselves, and last, in
+    training, the one that looks for what is not finite. slots: numbers for each sample in each slot of the workspace.
+    states: how many numbers an update keeps for each parameter. outputs, inputs_gradient: slots, NONE where the purpose
+    does not ask for them.
     """
 
     network: Network
@@ -80,6 +78,8 @@ class Plan:
     rows: tuple[Row, ...]
     feeds: int
     stop: int
+    end: int
+    states: int
     slots: tuple[int, ...]
     outputs: int
     inputs_gradient: int
@@ -127,6 +127,7 @@ class _Step:
     output: _Value
     cells: dict[int, int] = field(default_factory=dict)
     factor: float = 0.0
+    """The row's real parameter."""
     elementwise: bool = False
     trained: dict[int, str] = field(default_factory=dict)
     """Column of a trained parameter's gradient → the parameter."""
@@ -138,10 +139,11 @@ _ADDING: Final = {D_WEIGHT: ADD_D_WEIGHT, D_BIAS: ADD_D_BIAS}
 class _Builder:
     """Walks the tree forwards, step by step; then settles backwards who needs which gradient, and where it lies."""
 
-    def __init__(self, network: Network, purpose: Purpose) -> None:
+    def __init__(self, network: Network, purpose: Purpose, optimiser: Optimiser | None) -> None:
         self.network = network
         self.purpose = purpose
-        self.parameters = Parameters.of(network)
+        self.updating = None if optimiser is None else Updating(network, optimiser)
+        self.parameters = Parameters.of(network) if self.updating is None else self.updating.parameters
         self.slots: list[int] = []
         self.steps: list[_Step] = []
         self.losses: list[_Step] = []
@@ -157,14 +159,18 @@ class _Builder:
         self.drop_unread(output)
         self.place_derivatives()
         self.place_gradients()
-        body = [*self.penalties(), *(_row(step) for step in (*self.steps, *self.losses))]
-        updates = [Row(sgd, None, {START: 0, STOP: self.parameters.updated})] if self.purpose == "training" else []
+        penalties = self.penalties()
+        stop = len(feeds) + len(penalties) + len(self.steps) + len(self.losses)
+        updates, called = self.updates(stop)
+        body = [*penalties, *(_row(step) for step in (*self.steps, *self.losses))]
         return Plan(
             network=self.network,
             parameters=self.parameters,
-            rows=(*feeds, *body, *updates),
+            rows=(*feeds, *body, *updates, *called),
             feeds=len(feeds),
-            stop=len(feeds) + len(body),
+            stop=stop,
+            end=stop + len(updates),
+            states=0 if self.updating is None else len(self.updating.optimiser.word.state),
             slots=tuple(self.slots),
             outputs=NONE if self.purpose == "training" else output.slot,
             inputs_gradient=inputs.gradient if self.purpose == "gradients" else NONE,
@@ -269,10 +275,28 @@ class _Builder:
         forward, backward = PENALTY_KERNELS[penalty.kind]
         factor = penalty.strength / 2 if penalty.half else penalty.strength
         return [
-            Row(forward, backward if stop <= self.parameters.trained else None, {START: start, STOP: stop}, factor)
-            for start, stop in self.parameters.penalised
-            if start < stop
+            Row(forward, backward if trained else None, {START: start, STOP: stop}, {FACTOR: factor})
+            for trained in (True, False)
+            for start, stop in self.parameters.ranges(
+                [name for name in self.network.penalised if trained is (name in self.network.trainable)]
+            )
         ]
+
+    # At the end: the updates.
+
+    def updates(self, first: int) -> tuple[list[Row], list[Row]]:
+        """The rows of the end of a step, the first of which has this number, and those that others call."""
+        if self.updating is None:
+            return [], []
+        rows = list(self.updating.at_the_end())
+        called: list[Row] = []
+        for name, row in self.updating.by_layers():
+            (step,) = (step for step in self.steps if step.trained.get(D_WEIGHT) == name)
+            step.cells |= {UPDATES: first + len(rows) + len(called), PRODUCT: int(self.updating.plain)}
+            called.append(row)
+        states, trained = len(self.updating.optimiser.word.state), self.parameters.trained
+        called.append(Row(not_finite, None, {START: 0, STOP: trained, STRIDE: trained, UNITS: states}))
+        return rows, called
 
     # Backwards: who reads what, who passes a gradient back, and to where.
 
@@ -312,8 +336,6 @@ class _Builder:
                 step.cells[column] = self.parameters.offsets[name]
                 step.cells[_ADDING[column]] = int(name in written)
                 written.add(name)
-                if column == D_WEIGHT and self.purpose == "training":
-                    step.cells[UPDATES] = int(self.parameters.offsets[name] >= self.parameters.updated)
 
     def pass_back(self, step: _Step) -> None:
         x = step.input
@@ -336,10 +358,10 @@ def _row(step: _Step) -> Row:
         INPUT: step.input.slot,
         OUTPUT: step.output.slot,
     }
-    return Row(step.forward, step.backward, cells | step.cells, step.factor)
+    return Row(step.forward, step.backward, cells | step.cells, {FACTOR: step.factor})
 
 
 @lru_cache(maxsize=128)
-def plan(network: Network, purpose: Purpose) -> Plan:
-    """The table of a network for this purpose."""
-    return _Builder(network, purpose).plan()
+def plan(network: Network, purpose: Purpose, optimiser: Optimiser | None = None) -> Plan:
+    """The table of a network for this purpose; ``optimiser`` for training."""
+    return _Builder(network, purpose, optimiser).plan()

@@ -11,7 +11,19 @@ import numpy.typing as npt
 
 from fastimpl.blas import gemm_address
 from fastimpl.buffers import aligned, aligned_zeros
-from fastimpl.kernels.batches import sgd
+from fastimpl.control import (
+    BODY_END,
+    CLOCK_AT,
+    FEEDS,
+    GRADIENTS,
+    NOW_AT,
+    PROGRAM_COLUMNS,
+    REALS,
+    ROWS,
+    TABLE,
+    UPDATES_END,
+    WORKSPACE,
+)
 from fastimpl.kernels.dense import BLAS_FROM, dense
 from fastimpl.plan import Plan
 from fastimpl.table import (
@@ -20,18 +32,24 @@ from fastimpl.table import (
     ADD_D_WEIGHT,
     ADD_OUTPUT,
     BACKWARD,
+    CLIP,
+    CLOCK,
+    CLOCK_COLUMNS,
     COLUMN,
     COLUMNS,
-    FACTOR,
     FORWARD,
     GEMM,
+    HYPER,
     HYPER_COLUMNS,
     NONE,
+    NOW,
+    NOW_COLUMNS,
     ORDER,
     SLOTS,
     SOURCE,
     START,
     UNITS,
+    UPDATE_FLAGS,
     UPDATES,
     WIDTH,
 )
@@ -43,7 +61,8 @@ from gradproof.vocabulary import Dtype
 class Program:
     """A plan for one dtype and at most ``capacity`` samples at a time: the table as the walkers read it.
 
-    ops (rows, columns) and hyper (rows, real columns) are the table; work and dtheta the buffers that it refers to.
+    ops (rows, columns) and hyper (rows, real columns) are the table; work and dtheta the buffers that it refers to, the
+    states of an update behind the gradients in the latter; clock and now what changes from step to step.
     """
 
     plan: Plan
@@ -51,15 +70,14 @@ class Program:
     capacity: int
     ops: npt.NDArray[np.int64]
     hyper: npt.NDArray[np.float64]
+    clock: npt.NDArray[np.int64]
+    now: npt.NDArray[np.float64]
     work: Floats
     dtheta: Floats
+    control: npt.NDArray[np.int64]
+    """The program's control block, see ``fastimpl.control``."""
     offsets: tuple[int, ...]
     """Where in the workspace each slot starts."""
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Gives the learning rate to every row that updates parameters."""
-        updating = [row.forward is sgd or row.cells.get(UPDATES) == 1 for row in self.plan.rows]
-        self.hyper[updating, FACTOR] = rate
 
     def feed(self, row: int, data: Floats | None, order: npt.NDArray[np.int64]) -> None:
         """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive."""
@@ -77,8 +95,12 @@ def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
     ends = np.cumsum([0, *(aligned(size * capacity) for size in plan.slots)])
     offsets = tuple(int(end) for end in ends[:-1])
     ops = np.full((len(plan.rows), COLUMNS), NONE, dtype=np.int64)
-    ops[:, [BACKWARD, GEMM, SOURCE, START, UPDATES, *_ADD_COLUMNS, COLUMN]] = 0
+    ops[:, [BACKWARD, GEMM, SOURCE, START, UPDATES, *UPDATE_FLAGS, *_ADD_COLUMNS, COLUMN]] = 0
     hyper = np.zeros((len(plan.rows), HYPER_COLUMNS))
+    clock, now = np.zeros(CLOCK_COLUMNS, dtype=np.int64), np.zeros(NOW_COLUMNS)
+    now[CLIP] = 1.0
+    ops[:, CLOCK], ops[:, NOW] = clock.ctypes.data, now.ctypes.data
+    ops[:, HYPER] = hyper.ctypes.data + hyper.strides[0] * np.arange(len(hyper))
     for number, row in enumerate(plan.rows):
         for column, cell in row.cells.items():
             ops[number, column] = offsets[cell] if column in SLOTS and cell != NONE else cell
@@ -87,15 +109,34 @@ def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
             ops[number, BACKWARD] = row.backward.address(dtype)
         if row.forward is dense and capacity * row.cells[WIDTH] * row.cells[UNITS] >= BLAS_FROM:
             ops[number, GEMM] = gemm_address(dtype)
-        hyper[number, FACTOR] = row.factor
+        if row.cells.get(UPDATES):
+            ops[number, UPDATES] = ops.ctypes.data + ops.strides[0] * row.cells[UPDATES]
+        for column, value in row.reals.items():
+            hyper[number, column] = value
+    work = aligned_zeros(int(ends[-1]), dtype)
+    dtheta = aligned_zeros(plan.parameters.size + plan.states * plan.parameters.trained, dtype)
+    control = np.empty(PROGRAM_COLUMNS, dtype=np.int64)
+    control[[FEEDS, BODY_END, UPDATES_END, ROWS]] = plan.feeds, plan.stop, plan.end, len(plan.rows)
+    for column, buffer in (
+        (TABLE, ops),
+        (REALS, hyper),
+        (GRADIENTS, dtheta),
+        (WORKSPACE, work),
+        (CLOCK_AT, clock),
+        (NOW_AT, now),
+    ):
+        control[column] = buffer.ctypes.data
     return Program(
         plan=plan,
         dtype=dtype,
         capacity=capacity,
         ops=ops,
         hyper=hyper,
-        work=aligned_zeros(int(ends[-1]), dtype),
-        dtheta=aligned_zeros(plan.parameters.size, dtype),
+        clock=clock,
+        now=now,
+        work=work,
+        dtheta=dtheta,
+        control=control,
         offsets=offsets,
     )
 

@@ -1,8 +1,8 @@
 """The walkers: they run a network's table, for one batch or for many epochs.
 
-A table holds, in this order, rows that feed a batch, rows of the network and its loss, and rows that update the
-parameters. The walkers know addresses and sizes alone, so one compilation serves every architecture and both dtypes;
-they allocate nothing.
+A table holds, in this order, rows that feed a batch, rows of the network and its loss, rows that update the parameters,
+and rows that others call. The walkers know addresses and sizes alone, so one compilation serves every architecture and
+both dtypes; they allocate nothing.
 """
 
 from __future__ import annotations
@@ -10,91 +10,159 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from fastimpl.control import (
+    BATCH,
+    BATCH_SIZE,
+    BODY_END,
+    CAREFUL,
+    CLOCK_AT,
+    EPOCH,
+    ETA,
+    FEEDS,
+    FINISHED,
+    GRADIENTS,
+    LAST_EPOCH,
+    LOSS_NOT_FINITE,
+    NOW_AT,
+    ORDER_AT,
+    PARAMETERS,
+    PAUSED,
+    PAUSES,
+    PROGRAM,
+    REALS,
+    ROWS,
+    RUN_BETA1,
+    RUN_BETA2,
+    SAMPLES,
+    SETTINGS,
+    SHUFFLED,
+    STEP_LOSSES,
+    TABLE,
+    UPDATE_NOT_FINITE,
+    UPDATES_END,
+    WORKSPACE,
+)
 from fastimpl.jit import inlined, walker
 from fastimpl.memory import call_kernel, integers_at, reals_at
+from fastimpl.schedules import multiplier
 from fastimpl.shuffling import shuffle
-from fastimpl.table import BACKWARD, COLUMNS, FORWARD, HYPER_COLUMNS, START
+from fastimpl.table import (
+    BACKWARD,
+    BATCH_START,
+    BETA1_POWER,
+    BETA2_POWER,
+    COLUMNS,
+    FORWARD,
+    HYPER_COLUMNS,
+    MULTIPLIER,
+    RATE,
+    SEED,
+    STEP,
+)
 
 _ROW = 8 * COLUMNS
 _HYPER_ROW = 8 * HYPER_COLUMNS
+_LEAST_POWER = 2.0**-60
+"""1 less a power of β is 1 from here down; so the power may be 0, and never is a subnormal number."""
 
 
 @inlined()
-def _forward(ops: int, hyper: int, first: int, stop: int, theta: int, dtheta: int, work: int, batch: int) -> float:
+def _forward(program: Any, first: int, stop: int, theta: int, batch: int) -> float:
     """Runs rows first … stop − 1 and adds up what each adds to the loss."""
     loss = 0.0
     for row in range(first, stop):
-        op = ops + row * _ROW
+        op = program[TABLE] + row * _ROW
+        hyper = program[REALS] + row * _HYPER_ROW
         address = integers_at(op)[FORWARD]
-        loss += call_kernel(address, op, hyper + row * _HYPER_ROW, theta, dtheta, work, batch)
+        loss += call_kernel(address, op, hyper, theta, program[GRADIENTS], program[WORKSPACE], batch)
     return loss
 
 
 @inlined()
-def _backward(ops: int, hyper: int, first: int, stop: int, theta: int, dtheta: int, work: int, batch: int) -> None:
+def _backward(program: Any, first: int, stop: int, theta: int, batch: int) -> None:
     """Runs rows stop − 1 … first backwards, where they have anything to do."""
     for row in range(stop - 1, first - 1, -1):
-        op = ops + row * _ROW
+        op = program[TABLE] + row * _ROW
+        hyper = program[REALS] + row * _HYPER_ROW
         address = integers_at(op)[BACKWARD]
         if address != 0:
-            call_kernel(address, op, hyper + row * _HYPER_ROW, theta, dtheta, work, batch)
+            call_kernel(address, op, hyper, theta, program[GRADIENTS], program[WORKSPACE], batch)
 
 
-@walker("float64(int64, int64, int64, int64, int64, int64, int64, int64)")
-def run_once(ops: int, hyper: int, feeds: int, stop: int, theta: int, dtheta: int, work: int, batch: int) -> float:
+@walker("float64(int64, int64, int64)")
+def run_once(program_at: int, theta: int, batch: int) -> float:
     """One batch, forwards and backwards, without an update. Returns the loss.
 
-    ops, hyper, theta, dtheta, work: addresses of the table, its real parameters and the buffers. feeds, stop: the
-    row behind the last that feeds, and behind the last of the network.
+    program_at: address of the program's control block. theta: address of the parameters.
     """
-    loss = _forward(ops, hyper, 0, stop, theta, dtheta, work, batch)
-    _backward(ops, hyper, feeds, stop, theta, dtheta, work, batch)
+    program = integers_at(program_at)
+    loss = _forward(program, 0, program[BODY_END], theta, batch)
+    _backward(program, program[FEEDS], program[BODY_END], theta, batch)
     return loss
 
 
-@walker(
-    "int64(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, uint64, boolean, int64, int64,"
-    " int64, int64)"
-)
-def run_epochs(
-    ops: int,
-    hyper: int,
-    feeds: int,
-    stop: int,
-    rows: int,
-    theta: int,
-    dtheta: int,
-    work: int,
-    order: int,
-    samples: int,
-    batch_size: int,
-    seed: Any,
-    shuffled: bool,
-    first: int,
-    last: int,
-    most: int,
-    losses: int,
-) -> int:
-    """Trains for epochs first … last − 1, at most ``most`` steps. Returns the number of updates made.
+@inlined(frozenset())
+def _power(before: float, beta: float) -> float:
+    after = before * beta
+    return after if after >= _LEAST_POWER else 0.0
 
-    Stops before the update of a step whose loss is not finite. order: address of the samples' order, written anew for
-    each epoch where ``shuffled``; losses: address of the steps' losses. The rest as in ``run_once``.
+
+@inlined(frozenset())
+def _tell_the_time(run: Any, settings: Any, clock: Any, now: Any, start: int) -> None:
+    """Sets what changes from step to step: the batch's first sample, the rate, the powers of β."""
+    clock[BATCH_START] = start
+    factor = multiplier(run, settings, clock[STEP])
+    now[MULTIPLIER] = factor
+    now[RATE] = settings[ETA] * factor
+    now[BETA1_POWER] = _power(now[BETA1_POWER], settings[RUN_BETA1])
+    now[BETA2_POWER] = _power(now[BETA2_POWER], settings[RUN_BETA2])
+
+
+@walker("int64(int64, int64)")
+def run_steps(run_at: int, most: int) -> int:
+    """Trains on, for at most ``most`` steps. Returns why it stopped; the control block says where.
+
+    run_at: address of the run's control block. A step whose loss is not finite makes no update, and is not counted.
+    The order of an epoch is a function of the seed and the epoch, and is written anew when this begins amid one.
     """
-    step = 0
-    for epoch in range(first, last):
-        if shuffled:
-            shuffle(integers_at(order), samples, seed, epoch)
-        for start in range(0, samples, batch_size):
-            if step == most:
-                return step
-            batch = min(batch_size, samples - start)
-            for row in range(feeds):
-                integers_at(ops + row * _ROW)[START] = start
-            loss = _forward(ops, hyper, 0, stop, theta, dtheta, work, batch)
-            reals_at(losses)[step] = loss
+    run = integers_at(run_at)
+    settings = reals_at(run[SETTINGS])
+    program = integers_at(run[PROGRAM])
+    clock, now = integers_at(program[CLOCK_AT]), reals_at(program[NOW_AT])
+    losses = reals_at(run[STEP_LOSSES])
+    theta, samples, size = run[PARAMETERS], run[SAMPLES], run[BATCH_SIZE]
+    feeds, body, updates, rows = program[FEEDS], program[BODY_END], program[UPDATES_END], program[ROWS]
+    done = 0
+    while run[EPOCH] < run[LAST_EPOCH]:
+        if run[SHUFFLED] != 0:
+            shuffle(integers_at(run[ORDER_AT]), samples, np.uint64(clock[SEED]), run[EPOCH])
+        for start in range(run[BATCH] * size, samples, size):
+            if done == most:
+                return PAUSED
+            _tell_the_time(run, settings, clock, now, start)
+            batch = min(size, samples - start)
+            loss = _forward(program, 0, body, theta, batch)
+            losses[done] = loss
             if not math.isfinite(loss):
-                return step
-            _backward(ops, hyper, feeds, stop, theta, dtheta, work, batch)
-            _forward(ops, hyper, stop, rows, theta, dtheta, work, batch)
-            step += 1
-    return step
+                return LOSS_NOT_FINITE
+            _backward(program, feeds, body, theta, batch)
+            _forward(program, body, updates, theta, batch)
+            done += 1
+            clock[STEP] += 1
+            run[BATCH] += 1
+            if run[CAREFUL] != 0 and _forward(program, rows - 1, rows, theta, batch) != 0.0:
+                return UPDATE_NOT_FINITE
+        run[BATCH] = 0
+        run[EPOCH] += 1
+        if run[PAUSES] != 0:
+            return PAUSED
+    return FINISHED
+
+
+@walker("int64(int64, int64)")
+def count_not_finite(program_at: int, theta: int) -> int:
+    """How many parameters and numbers of an update's state are not finite."""
+    program = integers_at(program_at)
+    return int(_forward(program, program[ROWS] - 1, program[ROWS], theta, 0))

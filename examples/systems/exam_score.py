@@ -10,7 +10,7 @@ import numpy as np
 from common import curve, sigmoid_network, starting_parameters, verdict
 
 from fastimpl import predict, train
-from gradproof import Case
+from gradproof import Case, Optimiser
 
 HOURS = np.array([[3.0, 5.0], [5.0, 1.0], [10.0, 2.0]])
 SCORES = np.array([[75.0], [82.0], [93.0]])
@@ -27,7 +27,14 @@ def before() -> Case:
 def learn(case: Case) -> tuple[Case, list[float]]:
     """Full-batch gradient descent: the case at the trained weights, and the loss of every epoch."""
     training = train(
-        NETWORK, case.parameters, case.inputs, case.targets, learning_rate=3.0, epochs=EPOCHS, batch_size=3, seed=0
+        NETWORK,
+        case.parameters,
+        case.inputs,
+        case.targets,
+        optimiser=Optimiser("sgd", 3.0),
+        epochs=EPOCHS,
+        batch_size=3,
+        seed=0,
     )
     return case.replace(parameters=training.parameters), training.epoch_losses.tolist()
 

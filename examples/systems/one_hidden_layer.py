@@ -10,7 +10,7 @@ import numpy as np
 from common import curve, starting_parameters, verdict
 
 from fastimpl import train
-from gradproof import Activation, Case, Loss, Network, dense_chain
+from gradproof import Activation, Case, Loss, Network, Optimiser, dense_chain
 from refimpl.enclosure import enclosure
 from refimpl.symbolic import symbolic
 
@@ -46,7 +46,9 @@ def product_case(hidden: int = 8) -> Case:
 def learn(case: Case) -> tuple[Case, list[float]]:
     """The case at the trained weights, and the loss of every epoch."""
     data = (case.inputs, case.targets)
-    training = train(case.network, case.parameters, *data, learning_rate=RATE, epochs=EPOCHS, batch_size=BATCH, seed=0)
+    training = train(
+        case.network, case.parameters, *data, optimiser=Optimiser("sgd", RATE), epochs=EPOCHS, batch_size=BATCH, seed=0
+    )
     return case.replace(parameters=training.parameters), training.epoch_losses.tolist()
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from common import sigmoid_network, verdict
 
 from fastimpl import gradients, train
-from gradproof import Case
+from gradproof import Case, Optimiser
 from refimpl.enclosure import enclosure
 
 RATE = 0.5
@@ -72,7 +72,9 @@ def fast_step(parameters: Mapping) -> dict:
 
 def trained(steps: int) -> dict:
     """The parameters after that many steps of fastimpl's training loop."""
-    return train(NETWORK, START, INPUTS, TARGETS, learning_rate=RATE, epochs=steps, batch_size=1, seed=0).parameters
+    return train(
+        NETWORK, START, INPUTS, TARGETS, optimiser=Optimiser("sgd", RATE), epochs=steps, batch_size=1, seed=0
+    ).parameters
 
 
 def numbers(after: Mapping, later: Mapping) -> dict[str, float]:

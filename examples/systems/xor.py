@@ -12,7 +12,7 @@ import numpy as np
 from common import curve, sigmoid_network, starting_parameters, verdict
 
 from fastimpl import predict, train
-from gradproof import Case
+from gradproof import Case, Optimiser
 
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 TARGETS = np.array([[0.0], [1.0], [1.0], [0.0]])
@@ -39,7 +39,14 @@ def learn(hidden: int, seed: int) -> Learned:
     network = sigmoid_network((2, hidden, 1), "half_squared_error/batch_mean")
     before = Case(network, starting_parameters(network, seed, scaled=False), INPUTS, targets=TARGETS)
     training = train(
-        network, before.parameters, INPUTS, TARGETS, learning_rate=5.0, epochs=EPOCHS, batch_size=4, seed=seed
+        network,
+        before.parameters,
+        INPUTS,
+        TARGETS,
+        optimiser=Optimiser("sgd", 5.0),
+        epochs=EPOCHS,
+        batch_size=4,
+        seed=seed,
     )
     after = before.replace(parameters=training.parameters)
     return Learned(before, after, predict(network, after.parameters, INPUTS), training.epoch_losses.tolist())

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastimpl.jit import REASSOCIATE, inlined, kernel
-from fastimpl.kernels.batches import descend
-from fastimpl.memory import call_gemm, shifted
+from fastimpl.memory import address_of, call_gemm, call_kernel, integers_at, reals_at, shifted
 from fastimpl.table import (
     ADD_D_BIAS,
     ADD_D_INPUT,
@@ -19,11 +18,15 @@ from fastimpl.table import (
     D_INPUT,
     D_OUTPUT,
     D_WEIGHT,
-    FACTOR,
+    FORWARD,
     GEMM,
+    HYPER,
     INPUT,
     NONE,
+    NOW,
     OUTPUT,
+    PRODUCT,
+    RATE,
     UNITS,
     UPDATES,
     WEIGHT,
@@ -97,8 +100,8 @@ def dense(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -
 def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """With delta = ∂L/∂z: ∂L/∂W = xᵀ @ delta, ∂L/∂b = Σ delta over the batch, ∂L/∂x = delta @ Wᵀ.
 
-    Where the row updates its weight itself, BLAS does it within the product, W ← W − η xᵀ @ delta: one pass over the
-    weights in place of three. The error has passed through W by then.
+    Where the row updates its weight itself and the rule is plain descent, BLAS does it within the product,
+    W ← W − η xᵀ @ delta: one pass over the weights in place of three. The error has passed through W by then.
     """
     fan_in, units = op[WIDTH], op[UNITS]
     delta = shifted(work, op[D_OUTPUT])
@@ -123,9 +126,10 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
     if op[D_WEIGHT] != NONE:
         x = shifted(work, op[INPUT])
         dw = shifted(dtheta, op[D_WEIGHT])
-        if by_blas and op[UPDATES] != 0:
+        within = by_blas and op[UPDATES] != 0 and op[PRODUCT] != 0
+        if within:
             w = shifted(theta, op[WEIGHT])
-            rate = hyper[FACTOR]
+            rate = reals_at(op[NOW])[RATE]
             call_gemm(op[GEMM], False, True, units, fan_in, batch, -rate, delta, units, x, fan_in, 1.0, w, units)
         elif by_blas:
             beta = 1.0 if op[ADD_D_WEIGHT] != 0 else 0.0
@@ -134,6 +138,15 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
             if op[ADD_D_WEIGHT] == 0:
                 _clear(dw, fan_in * units)
             _product_of_transpose(x, delta, dw, batch, fan_in, units)
-            if op[UPDATES] != 0:
-                descend(shifted(theta, op[WEIGHT]), dw, fan_in * units, hyper[FACTOR])
+        if op[UPDATES] != 0 and not within:
+            update = integers_at(op[UPDATES])
+            call_kernel(
+                update[FORWARD],
+                op[UPDATES],
+                update[HYPER],
+                address_of(theta),
+                address_of(dtheta),
+                address_of(work),
+                batch,
+            )
     return 0.0

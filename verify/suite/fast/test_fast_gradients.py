@@ -17,6 +17,7 @@ from gradproof.errors import ArgumentError
 from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network, dense_chain
+from gradproof.optimiser import Optimiser
 from gradproof.verdict import Verdict
 from gradproof.vocabulary import DTYPES, REDUCTIONS, Dtype, Reduction, TargetKind
 from refimpl.enclosure import enclosure
@@ -238,7 +239,7 @@ def test_kernels_write_nowhere_but_into_their_buffers(case: Case) -> None:
                 case.parameters,
                 case.inputs,
                 np.asarray(case.targets),
-                learning_rate=0.1,
+                optimiser=Optimiser("sgd", 0.1),
                 epochs=2,
                 batch_size=2,
                 sample_weights=case.sample_weights,

@@ -17,19 +17,20 @@ from numba.core.runtime import _nrt_python, rtsys
 import fastimpl
 from fastimpl.elementary import exponential, exponential_and_less_one
 from fastimpl.jit import Kernel
-from fastimpl.kernels import activations, batches, dense, losses, merge, penalties
+from fastimpl.kernels import activations, batches, dense, losses, merge, penalties, updates
 from fastimpl.plan import PROBABILITIES
-from fastimpl.walkers import run_epochs, run_once
+from fastimpl.walkers import run_once, run_steps
 from gradproof.case import Case
 from gradproof.layers import Activation, Branches
 from gradproof.loss import Loss
 from gradproof.network import Network, dense_chain
+from gradproof.optimiser import Optimiser
 from gradproof.vocabulary import ACTIVATIONS, DTYPES, LOSSES, MERGES, PENALTIES, UNIT, Dtype
 from verify.strategies import seeded_case
 
 KERNELS = {
     kernel.name: kernel
-    for module in (activations, batches, dense, losses, merge, penalties)
+    for module in (activations, batches, dense, losses, merge, penalties, updates)
     for kernel in vars(module).values()
     if isinstance(kernel, Kernel)
 }
@@ -127,7 +128,7 @@ def train(case: Case, epochs: int) -> None:
         case.parameters,
         case.inputs,
         np.asarray(case.targets),
-        learning_rate=0.01,
+        optimiser=Optimiser("sgd", 0.01),
         epochs=epochs,
         batch_size=16,
     )
@@ -143,7 +144,7 @@ def test_another_architecture_compiles_nothing() -> None:
     layers = (*dense_chain((3, 7, 7), (softmax, tanh)), *dense_chain((7, 6, 5, 4), (tanh, tanh, softmax)))
     train(seeded_case(Network((3,), layers, LOSS), 9, seed=2), 3)
     assert all_compiled() == before
-    walkers: tuple[Any, ...] = (run_once, run_epochs)
+    walkers: tuple[Any, ...] = (run_once, run_steps)
     assert all(len(walker.compiled().signatures) == 1 for walker in walkers)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fastimpl import permutation, train
 from gradproof import Case
 from gradproof.gradients import LOSS
+from gradproof.optimiser import Optimiser
 from gradproof.vocabulary import LOSSES
 from refimpl.allowance import allowance
 from refimpl.enclosure import enclosure
@@ -32,7 +33,7 @@ def step(case: Case, parameters: Any, rate: float, **settings: Any) -> Any:
         parameters,
         case.inputs,
         case.targets,
-        learning_rate=rate,
+        optimiser=Optimiser("sgd", rate),
         sample_weights=case.sample_weights,
         dtype=case.dtype,
         **settings,

@@ -35,7 +35,7 @@ def trained(network: Network, dtype: Dtype, samples: int, bare: Network | None =
         start,
         inputs,
         targets,
-        learning_rate=RATE,
+        optimiser=Optimiser("sgd", RATE),
         epochs=EPOCHS,
         batch_size=None,
         seed=3,

@@ -1,0 +1,72 @@
+"""The control blocks of a run: what the compiled loop is told, and how far it is. Whole numbers and real ones apart."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# A program: addresses of its table and buffers, and where its rows end.
+TABLE: Final = 0
+REALS: Final = 1
+"""Address of the real parameters of its rows."""
+FEEDS: Final = 2
+"""The row behind the last that feeds."""
+BODY_END: Final = 3
+"""The row behind the last of the network."""
+UPDATES_END: Final = 4
+"""The row behind the last that updates at the end of a step."""
+ROWS: Final = 5
+GRADIENTS: Final = 6
+WORKSPACE: Final = 7
+CLOCK_AT: Final = 8
+NOW_AT: Final = 9
+
+PROGRAM_COLUMNS: Final = 10
+
+# A run.
+PROGRAM: Final = 0
+"""Address of the program that trains."""
+SETTINGS: Final = 1
+"""Address of the run's real numbers."""
+PARAMETERS: Final = 2
+ORDER_AT: Final = 3
+SAMPLES: Final = 4
+BATCH_SIZE: Final = 5
+SHUFFLED: Final = 6
+STEP_LOSSES: Final = 7
+"""Address of the loss of the step that comes next."""
+EPOCH: Final = 8
+"""Number of the epoch under way, and below how many batches of it are done."""
+BATCH: Final = 9
+LAST_EPOCH: Final = 10
+"""Where training ends."""
+CAREFUL: Final = 11
+"""1 where each update is searched for what is not finite; it is not, unless something went wrong already."""
+PAUSES: Final = 12
+"""1 where the loop is left at the end of each epoch."""
+SCHEDULE: Final = 13
+"""Number of the schedule, see ``fastimpl.schedules``; below, its whole numbers."""
+PERIOD: Final = 14
+WARMUP: Final = 15
+OFFSET: Final = 16
+
+RUN_COLUMNS: Final = 17
+
+# Its real numbers: the optimiser's, then the schedule's.
+ETA: Final = 0
+RUN_BETA1: Final = 1
+RUN_BETA2: Final = 2
+GAMMA: Final = 3
+SCHEDULE_START: Final = 4
+SCHEDULE_END: Final = 5
+POWER: Final = 6
+
+SETTINGS_COLUMNS: Final = 7
+
+# Why the loop was left.
+PAUSED: Final = 0
+"""So many steps were made as were asked for, or an epoch is over."""
+FINISHED: Final = 1
+LOSS_NOT_FINITE: Final = 2
+"""The loss of a step, which made no update."""
+UPDATE_NOT_FINITE: Final = 3
+"""What an update left; it was made."""

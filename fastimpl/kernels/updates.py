@@ -1,0 +1,268 @@
+"""Update rules: each takes a range of the flat buffer one step on, with state that lies behind the gradients.
+
+The arithmetic is float64 for both dtypes, product by product and sum by sum as the formulas stand, and is rounded once,
+into the parameter and into each of its states. g is the gradient, clipped and with coupled decay; t the number of the
+step from 1. Padding between parameters is 0, its gradient and state too, and each rule leaves it 0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from fastimpl.jit import REASSOCIATE, Kernel, inlined, kernel
+from fastimpl.memory import integers_at, reals_at, shifted
+from fastimpl.table import (
+    ABOVE,
+    AFTER,
+    AHEAD,
+    BETA1,
+    BETA1_POWER,
+    BETA2,
+    BETA2_POWER,
+    CLIP,
+    CLOCK,
+    CORRECTION,
+    COUPLED_L1,
+    COUPLED_L2,
+    DECOUPLED_L1,
+    DECOUPLED_L2,
+    EPSILON,
+    FACTOR,
+    FRESH,
+    INSIDE,
+    LIMIT,
+    MOMENTUM,
+    MULTIPLIER,
+    NOW,
+    OF_MOMENTS,
+    OF_RATE,
+    PLAIN,
+    RATE,
+    SCHEDULED,
+    START,
+    STARTS,
+    STEP,
+    STOP,
+    STRIDE,
+    UNITS,
+)
+
+EXACT: Final[frozenset[str]] = frozenset()
+"""No product and sum become one rounding: every number is the formula's own, wherever it is computed."""
+
+
+@inlined(EXACT)
+def _decay(w: float, l2: float, l1: float) -> float:
+    """λθ, or λ sign(θ) with sign 0 = 0."""
+    return l2 * w + (l1 if w > 0.0 else (-l1 if w < 0.0 else 0.0))
+
+
+@inlined(EXACT)
+def _clamped(g: float, limit: float) -> float:
+    """The nearest to g in [−limit, limit]; NaN stays NaN."""
+    return limit if g > limit else (-limit if g < -limit else g)
+
+
+@inlined(EXACT)
+def _decoupled(op: Any, hyper: Any, theta: Any) -> None:
+    """θ ← θ − f d(θ) over the range, f the rate or the schedule's multiplier."""
+    w, now = shifted(theta, op[START]), reals_at(op[NOW])
+    factor = now[MULTIPLIER] if op[SCHEDULED] != 0 else now[RATE]
+    l2, l1 = hyper[DECOUPLED_L2], hyper[DECOUPLED_L1]
+    for i in range(op[STOP] - op[START]):
+        w[i] = float(w[i]) - factor * _decay(float(w[i]), l2, l1)
+
+
+@inlined(EXACT)
+def _prepared(op: Any, hyper: Any, theta: Any, dtheta: Any) -> tuple[int, Any, Any, float]:
+    """(count, θ, g, rate) of the range. Clips its gradients, adds coupled decay, takes decoupled decay off."""
+    count, w, dw, now = op[STOP] - op[START], shifted(theta, op[START]), shifted(dtheta, op[START]), reals_at(op[NOW])
+    if op[PLAIN] == 0:
+        factor, limit = now[CLIP], hyper[LIMIT]
+        l2, l1 = hyper[COUPLED_L2], hyper[COUPLED_L1]
+        for i in range(count):
+            dw[i] = _clamped(factor * float(dw[i]), limit) + _decay(float(w[i]), l2, l1)
+        if op[AFTER] == 0:
+            _decoupled(op, hyper, theta)
+    return count, w, dw, now[RATE]
+
+
+@inlined(EXACT)
+def _finished(op: Any, hyper: Any, theta: Any) -> None:
+    """Takes decoupled decay of what the update left off it, where it is that."""
+    if op[PLAIN] == 0 and op[AFTER] != 0:
+        _decoupled(op, hyper, theta)
+
+
+@kernel(EXACT)
+def sgd(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """θ ← θ − ηg."""
+    count, w, dw, rate = _prepared(op, hyper, theta, dtheta)
+    for i in range(count):
+        w[i] = float(w[i]) - rate * float(dw[i])
+    _finished(op, hyper, theta)
+    return 0.0
+
+
+@kernel(EXACT)
+def momentum(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """With the rate inside: v ← μv − ηg, then θ ← θ + v, or θ + (μv − ηg) ahead, as Nesterov has it.
+
+    With the rate outside: b ← μb + (1 − τ)g, then θ ← θ − ηb, or θ − η(g + μb) ahead. A buffer that starts with the
+    first gradient is b ← g at step 1. Factors of 0 and 1 stand for what a form does not have, and change no bit.
+    """
+    count, w, dw, rate = _prepared(op, hyper, theta, dtheta)
+    v = shifted(dtheta, op[START] + op[STRIDE])
+    inside = op[INSIDE] != 0
+    mu = hyper[MOMENTUM]
+    kept, fresh = mu, -rate if inside else hyper[FRESH]
+    if op[STARTS] != 0 and integers_at(op[CLOCK])[STEP] == 0:
+        kept, fresh = 0.0, 1.0
+    step = 1.0 if inside else -rate
+    if op[AHEAD] != 0:
+        direct = -rate if inside else 1.0
+        for i in range(count):
+            g = float(dw[i])
+            new = kept * float(v[i]) + fresh * g
+            v[i] = new
+            w[i] = float(w[i]) + step * (mu * new + direct * g)
+    else:
+        for i in range(count):
+            new = kept * float(v[i]) + fresh * float(dw[i])
+            v[i] = new
+            w[i] = float(w[i]) + step * new
+    _finished(op, hyper, theta)
+    return 0.0
+
+
+@inlined(EXACT)
+def _quotient(numerator: float, root: float) -> float:
+    """Numerator / root; 0 where the numerator is, as in padding, whose root is 0 where ε is."""
+    return numerator / root if numerator != 0.0 else 0.0
+
+
+@kernel(EXACT)
+def rmsprop(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """S ← ρs + (1 − ρ)g²; θ ← θ − ηg/(√s + ε), or with ε inside the root. A gradient of 0 moves nothing."""
+    count, w, dw, rate = _prepared(op, hyper, theta, dtheta)
+    s = shifted(dtheta, op[START] + op[STRIDE])
+    rho = hyper[BETA2]
+    fresh = 1.0 - rho
+    within, beside = (hyper[EPSILON], 0.0) if op[INSIDE] != 0 else (0.0, hyper[EPSILON])
+    for i in range(count):
+        g = float(dw[i])
+        square = rho * float(s[i]) + fresh * (g * g)
+        s[i] = square
+        w[i] = float(w[i]) - rate * _quotient(g, math.sqrt(square + within) + beside)
+    _finished(op, hyper, theta)
+    return 0.0
+
+
+@kernel(EXACT)
+def adam(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """M ← β₁m + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; θ ← θ − a m/(√(b s) + ε), or with ε inside the root.
+
+    a = η/(1 − β₁ᵗ), b = 1/(1 − β₂ᵗ) where the moments are corrected; a = η √(1 − β₂ᵗ)/(1 − β₁ᵗ), b = 1 where the rate
+    is; a = η, b = 1 where nothing is. A mean of 0 moves nothing.
+    """
+    count, w, dw, rate = _prepared(op, hyper, theta, dtheta)
+    m = shifted(dtheta, op[START] + op[STRIDE])
+    s = shifted(dtheta, op[START] + 2 * op[STRIDE])
+    now = reals_at(op[NOW])
+    a, b = rate, 1.0
+    if op[CORRECTION] == OF_MOMENTS:
+        a = rate / (1.0 - now[BETA1_POWER])
+        b = 1.0 / (1.0 - now[BETA2_POWER])
+    elif op[CORRECTION] == OF_RATE:
+        a = rate * math.sqrt(1.0 - now[BETA2_POWER]) / (1.0 - now[BETA1_POWER])
+    beta1, beta2 = hyper[BETA1], hyper[BETA2]
+    fresh1, fresh2 = 1.0 - beta1, 1.0 - beta2
+    within, beside = (hyper[EPSILON], 0.0) if op[INSIDE] != 0 else (0.0, hyper[EPSILON])
+    for i in range(count):
+        g = float(dw[i])
+        mean = beta1 * float(m[i]) + fresh1 * g
+        square = beta2 * float(s[i]) + fresh2 * (g * g)
+        m[i] = mean
+        s[i] = square
+        w[i] = float(w[i]) - a * _quotient(mean, math.sqrt(b * square + within) + beside)
+    _finished(op, hyper, theta)
+    return 0.0
+
+
+@kernel(EXACT)
+def decay_gradient(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """G ← g + d(θ): where decay is to be clipped with the gradient."""
+    w, dw = shifted(theta, op[START]), shifted(dtheta, op[START])
+    l2, l1 = hyper[COUPLED_L2], hyper[COUPLED_L1]
+    for i in range(op[STOP] - op[START]):
+        dw[i] = float(dw[i]) + _decay(float(w[i]), l2, l1)
+    return 0.0
+
+
+@inlined(REASSOCIATE)
+def _sum_of_squares(dw: Any, count: int, scale: float) -> float:
+    total = 0.0
+    for i in range(count):
+        g = scale * float(dw[i])
+        total += g * g
+    return total
+
+
+@inlined()
+def _norm(dw: Any, count: int) -> float:
+    """The Euclidean norm; where squares leave the normal numbers, of the numbers divided by a power of two first."""
+    total = _sum_of_squares(dw, count, 1.0)
+    if 1e-280 < total < math.inf or total != total:
+        return math.sqrt(total)
+    largest = 0.0
+    for i in range(count):
+        largest = max(largest, abs(float(dw[i])))
+    if largest == 0.0 or largest == math.inf:
+        return largest
+    scale = 2.0**-600 if largest > 1.0 else 2.0**600
+    return math.sqrt(_sum_of_squares(dw, count, scale)) / scale
+
+
+@kernel()
+def clip_by_norm(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """Leaves the factor of every gradient of the range: c/max(n + ε, c), or c/(n + ε) where n > c, else 1.
+
+    n is the norm of them all. One that is not finite leaves a factor that makes the parameters NaN.
+    """
+    limit, epsilon = hyper[FACTOR], hyper[EPSILON]
+    norm = _norm(shifted(dtheta, op[START]), op[STOP] - op[START])
+    above = norm > limit if op[ABOVE] != 0 else norm + epsilon > limit
+    factor = limit / (norm + epsilon) if above else 1.0
+    reals_at(op[NOW])[CLIP] = factor if norm - norm == 0.0 else math.nan
+    return 0.0
+
+
+@kernel()
+def not_finite(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """How many numbers of the range are not finite, parameters and (``UNITS`` arrays of) state together."""
+    count = op[STOP] - op[START]
+    bad = 0
+    for k in range(op[UNITS] + 1):
+        values = shifted(theta, op[START]) if k == 0 else shifted(dtheta, op[START] + k * op[STRIDE])
+        for i in range(count):
+            value = float(values[i])
+            bad += 1 if value - value != 0.0 else 0
+    return float(bad)
+
+
+UPDATE_KERNELS: Final[dict[str, Kernel]] = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "momentum_torch": momentum,
+    "momentum_dampened": momentum,
+    "nesterov": momentum,
+    "nesterov_torch": momentum,
+    "rmsprop": rmsprop,
+    "rmsprop_inside": rmsprop,
+    "adam": adam,
+    "adam_inside": adam,
+    "adam_epsilon_hat": adam,
+    "adam_uncorrected": adam,
+}
+"""Word of the vocabulary → kernel; what tells apart those of one family stands in the row's columns."""
