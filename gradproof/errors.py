@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class GradproofError(Exception):
     """Base of every error that gradproof raises on purpose."""
@@ -27,3 +29,24 @@ class NetworkError(ArgumentError):
 
 class RecordError(GradproofError):
     """A recorded file cannot be read: it is not gradproof's, damaged, or of another version."""
+
+
+class TrainingDivergedError(GradproofError):
+    """A training whose numbers left the finite ones; the model holds the last good parameters.
+
+    epoch, step: of the step that diverged, counted from 0, the step within its epoch. loss: of that step; where it is
+    finite, the step's update was not.
+    """
+
+    def __init__(self, epoch: int, step: int, loss: float) -> None:
+        self.epoch = epoch
+        self.step = step
+        self.loss = loss
+        what = "its update made a parameter" if math.isfinite(loss) else f"its loss, {loss!r}, is"
+        super().__init__(
+            f"training diverged in epoch {epoch}, step {step}: {what} not finite. The model holds the last good "
+            "parameters; a smaller rate, clipping or other initial weights may help."
+        )
+
+    def __reduce__(self) -> tuple[type[TrainingDivergedError], tuple[int, int, float]]:
+        return type(self), (self.epoch, self.step, self.loss)
