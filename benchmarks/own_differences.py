@@ -27,7 +27,8 @@ from gradproof.graph import Graph, GraphData
 from gradproof.record import Failure
 from gradproof.verdict import Finding, Verdict
 from refimpl.graphs import graph_allowance, graph_enclosure
-from verify.differences import Difference, difference, difference_gradient
+from verify.differences import Difference, difference
+from verify.loss_differences import directional_difference
 
 PARAMETERS: Final = "parameters"
 OWN_LOSS: Final = "own_loss"
@@ -69,7 +70,9 @@ def second_opinion(module: Any, name: str, failure: Failure) -> Witness:
 def _of_a_network(module: Any, target: Callable[[Case], Any], case: Case, failure: Failure) -> Witness:
     finding = _finding(failure, lambda quantity: quantity not in (LOSS, OUTPUTS))
     loss, of = _loss(module, target, case)
-    estimate = difference_gradient(case, loss=loss, names=(finding.quantity,))[finding.quantity][finding.index]
+    unit = np.zeros(np.shape(case.inputs if finding.quantity == INPUTS else case.parameters[finding.quantity]))
+    unit[finding.index] = 1
+    estimate = directional_difference(case, {finding.quantity: unit}, loss=loss)
     answer = target(case)
     gradient = answer[INPUTS] if finding.quantity == INPUTS else answer[PARAMETERS][finding.quantity]
     return _witness(finding, gradient, estimate, of, f"∂L/∂{finding.quantity}")
