@@ -1,8 +1,8 @@
 """The cache of compiled kernels on disk: never stale, and of use where the package's folder is read-only.
 
-Each compiled function is one file. Its name holds the stamp of its sources and a digest of everything else that decides
-what the compiler makes of it: the fingerprint of its code and of the values frozen into it, its signature, the
-processor, the versions of Python, Numba and LLVM, and Numba's settings (see ``fastimpl.fingerprint``). So a new or
+Each compiled function is one file. Its name holds a digest of its sources and one of everything that decides what the
+compiler makes of it: those sources, its code and the values frozen into it, its signature, the processor, the versions
+of Python, Numba and LLVM, and Numba's settings (see ``fastimpl.fingerprint``). So a new or
 changed kernel recompiles what depends on it and nothing else; nothing is ever looked up in an index that two processes
 could write at once, and whichever of them writes an entry last writes what the other wrote. An entry begins with a
 digest of the rest: one that is damaged is compiled anew.
@@ -29,6 +29,7 @@ from numba.core import caching, config
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from fastimpl.fingerprint import Fingerprint
 from gradproof.record import write
 
 _LOCATORS: Final = (caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, caching.UserWideCacheLocator)
@@ -37,25 +38,32 @@ _DIGEST: Final = 32
 """Bytes of a SHA-256."""
 
 
-def cache_for(function: FunctionType, stamp: str, fingerprint: str) -> caching._Cache:
-    """The cache of a function of these sources and values; one that keeps nothing where no folder can be written."""
+def cache_for(function: FunctionType, fingerprint: Fingerprint) -> caching._Cache:
+    """The cache of a function with this fingerprint; one that keeps nothing where no folder can be written."""
     source = inspect.getfile(function)
     for locator in _LOCATORS:
         found = locator.from_function(function, source)
         if found is not None:
             name = f"{Path(source).stem}.{function.__qualname__}".replace("<", "").replace(">", "")
-            return Entries(Path(found.get_cache_path()), name, stamp, fingerprint)
+            return Entries(Path(found.get_cache_path()), name, fingerprint)
     return caching.NullCache()
 
 
 class Entries(caching._Cache):  # type: ignore[misc]
     """The entries of one function, one for each signature. What goes wrong with a file costs a compilation alone."""
 
-    def __init__(self, folder: Path, name: str, stamp: str, fingerprint: str) -> None:
+    def __init__(self, folder: Path, name: str, fingerprint: Fingerprint) -> None:
         self._folder = folder
         self._name = name
-        self._stamp = stamp[:12]
-        self._key = (stamp, fingerprint, sys.version, numba.__version__, llvmlite.__version__, *_settings())
+        self._sources = fingerprint.sources[:12]
+        self._key = (
+            fingerprint.sources,
+            fingerprint.values,
+            sys.version,
+            numba.__version__,
+            llvmlite.__version__,
+            *_settings(),
+        )
 
     @property
     def cache_path(self) -> str:
@@ -102,14 +110,14 @@ class Entries(caching._Cache):  # type: ignore[misc]
         return repr((*self._key, str(sig), codegen.magic_tuple())).encode()
 
     def _path(self, key: bytes) -> Path:
-        return self._folder / f"{self._name}-{self._stamp}-{hashlib.sha256(key).hexdigest()[:20]}.nbc"
+        return self._folder / f"{self._name}-{self._sources}-{hashlib.sha256(key).hexdigest()[:20]}.nbc"
 
     def _entries(self) -> list[Path]:
         return list(self._folder.glob(f"{glob.escape(self._name)}-*.nbc"))
 
     def _remove_outdated(self) -> None:
         for path in self._entries():
-            if not path.name.startswith(f"{self._name}-{self._stamp}-"):
+            if not path.name.startswith(f"{self._name}-{self._sources}-"):
                 path.unlink(missing_ok=True)
 
 

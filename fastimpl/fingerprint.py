@@ -1,21 +1,19 @@
-"""What a compiled function is made of: the sources that it was written in, and the values that it was compiled with.
+"""What a compiled function is made of: the values that it is compiled with, and the sources that it was written in.
 
 Numba stamps a cached function with the one file that holds it, so it misses what was inlined from another file (numba
 issue 1833), takes two functions of one factory for one another where only their options differ, and never finds one
-again that was given a helper by its factory. Two digests, each of which would do on its own, stand in for that:
-
-- the *stamp*, of every file of the package that the function's module imports, directly or not;
-- the *fingerprint*, of the function's code and of all that compiling it freezes: the values of the globals and of the
-  closure that it names, and the same of every helper, with the options that each is compiled with. So constants that
-  come from elsewhere count, and so does one that was changed in this process alone.
+again that was given a helper by its factory. Here a function is followed through everything that compiling it freezes:
+its code, the values of the globals and of the closure that it names, and the same of every helper, with the options
+that each is compiled with, however it was imported. So constants that come from elsewhere count, and so does one that
+was changed in this process alone. The files that all those functions were written in count as a whole besides.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -34,95 +32,30 @@ alone, and the cache takes the versions of those that compile."""
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
 
 
-def stamp_of(function: Callable[..., Any]) -> str:
-    """The digest of the sources that a function is compiled from; empty where they cannot be read."""
-    try:
-        return _stamp(Path(inspect.getfile(function)))
-    except OSError:
-        return ""
+@dataclass(frozen=True)
+class Fingerprint:
+    """Digests of a function as it would be compiled now. values: of all that is frozen; sources: of the files."""
+
+    values: str
+    sources: str
 
 
-@cache
-def _stamp(module: Path) -> str:
-    digest = hashlib.sha256()
-    for path in imports_within(module):
-        digest.update(_source(path)[0])
-    return digest.hexdigest()
-
-
-def imports_within(module: Path) -> tuple[Path, ...]:
-    """A module, by its file, and every one of its own package that it imports, directly or not; sorted.
-
-    The ``__init__`` of every package on the way counts, as Python runs it.
-    """
-    root = _package_root(module)
-    found: set[Path] = set()
-    waiting = [module.resolve()]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += _files(root, (*_parents(root, path), *_source(path)[1]))
-    return tuple(sorted(found))
-
-
-@cache
-def _source(path: Path) -> tuple[bytes, tuple[tuple[str, ...], ...]]:
-    """The digest of a file, and what it imports: absolute names in parts; of ``from a import b`` both a and a.b."""
-    source = path.read_bytes()
-    root = _package_root(path)
-    here = (root.name, *path.relative_to(root).parent.parts)
-    names: list[tuple[str, ...]] = []
-    for node in _run(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [tuple(alias.name.split(".")) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            start = here[: len(here) - node.level + 1] if node.level else ()
-            origin = (*start, *(node.module.split(".") if node.module else ()))
-            names += [origin, *((*origin, alias.name) for alias in node.names)]
-    return hashlib.sha256(source).digest(), tuple(name for name in names if name[:1] == (root.name,))
-
-
-def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all below it, but for what type checkers alone read."""
-    yield node
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        children: Iterable[ast.AST] = node.orelse
-    else:
-        children = ast.iter_child_nodes(node)
-    for child in children:
-        yield from _run(child)
-
-
-def _parents(root: Path, path: Path) -> Iterator[tuple[str, ...]]:
-    """The packages that a file lies in, in parts."""
-    parts = (root.name, *path.relative_to(root).parent.parts)
-    return (parts[:length] for length in range(1, len(parts) + 1))
-
-
-def _files(root: Path, names: Iterable[tuple[str, ...]]) -> Iterator[Path]:
-    """The files of these modules, and of the packages around each; a name may as well be that of a function."""
-    for name in names:
-        for length in range(1, len(name) + 1):
-            stem = root.joinpath(*name[1:length])
-            for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-                if path.is_file():
-                    yield path
-
-
-def _package_root(module: Path) -> Path:
-    root = module.resolve().parent
-    while (root.parent / "__init__.py").is_file():
-        root = root.parent
-    return root
-
-
-def fingerprint_of(function: FunctionType, options: Mapping[str, Any]) -> str:
-    """The digest of a function as it would be compiled now with these options. The same in every process."""
+def fingerprint_of(function: FunctionType, options: Mapping[str, Any]) -> Fingerprint:
+    """The fingerprint of a function with these options; the same in every process."""
     reader = _Reader({*_OURS, _top(function.__module__)})
     reader.read(options)
     reader.read(function)
-    return reader.digest.hexdigest()
+    sources = hashlib.sha256(b"".join(_digest_of_file(path) for path in sorted(reader.files)))
+    return Fingerprint(reader.digest.hexdigest(), sources.hexdigest())
+
+
+@cache
+def _digest_of_file(path: str) -> bytes:
+    """Of its content when this process first looks; empty where it cannot be read, in an archive or a prompt."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).digest()
+    except OSError:
+        return b""
 
 
 def _top(module: object) -> str:
@@ -139,6 +72,8 @@ class _Reader:
         """Address of an object met before → the how manieth it was."""
         self.alive: list[object] = []
         """Those objects, so that no other can come to lie at such an address."""
+        self.files: set[str] = set()
+        """Of the modules that what was met was written in."""
         self.attributes: set[tuple[int, str]] = set()
         """(address of a module, name in it) of those taken in."""
 
@@ -172,10 +107,14 @@ class _Reader:
         """The digest of one of several values that have no order."""
         reader = _Reader(self.ours)
         reader.read(value)
+        self.files |= reader.files
         return reader.digest.hexdigest()
 
     def look_into(self, value: Any) -> None:
         """Takes in what has names of its own; of what is none of ours, what it is called alone."""
+        module = sys.modules.get(str(getattr(value, "__module__", None)))
+        if module is not None and _top(module.__name__) in self.ours:
+            self.files.add(getattr(module, "__file__", None) or "")
         if isinstance(value, Dispatcher):
             self.read(value.targetoptions)
             self.read(value.py_func)

@@ -16,7 +16,7 @@ from numba.core import ccallback, sigutils
 from numba.core import types as numba_types
 
 from fastimpl.cache import cache_for
-from fastimpl.fingerprint import fingerprint_of, stamp_of
+from fastimpl.fingerprint import fingerprint_of
 from gradproof.vocabulary import Dtype
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -48,7 +48,6 @@ class Kernel:
         self.function = function
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         self._options = _OPTIONS | {"nopython": True, "fastmath": set(fastmath)}
-        self._stamp = stamp_of(function)
         self._compiled: dict[Dtype, Any] = {}
 
     def compiled(self, dtype: Dtype) -> Any:
@@ -58,7 +57,7 @@ class Kernel:
             signature = types.float64(
                 types.CPointer(types.int64), types.CPointer(types.float64), numbers, numbers, numbers, types.int64
             )
-            function, cache = _named_and_cached(self.function, self._options, self._stamp)
+            function, cache = _named_and_cached(self.function, self._options)
             callback: Any = ccallback.CFunc(
                 function, sigutils.normalize_signature(signature), locals={}, options=self._options
             )
@@ -89,7 +88,6 @@ class Walker:
         self.dispatcher: Any = None
         """Compiled when first called."""
         self._arguments, _ = sigutils.normalize_signature(signature)
-        self._stamp = stamp_of(function)
 
     def __call__(self, *given: Any) -> Any:
         """Calls the compiled function, which is loaded from the cache on disk or compiled if this is the first call."""
@@ -98,7 +96,7 @@ class Walker:
     def compiled(self) -> Any:
         """The compiled function, loaded from the cache on disk or compiled now."""
         if self.dispatcher is None:
-            function, cache = _named_and_cached(self.function, _OPTIONS, self._stamp)
+            function, cache = _named_and_cached(self.function, _OPTIONS)
             dispatcher: Any = numba.njit(**_OPTIONS)(function)
             dispatcher._cache = cache
             dispatcher.compile(self._arguments)
@@ -106,7 +104,7 @@ class Walker:
         return self.dispatcher
 
 
-def _named_and_cached(function: Callable[..., Any], options: Mapping[str, Any], stamp: str) -> tuple[FunctionType, Any]:
+def _named_and_cached(function: Callable[..., Any], options: Mapping[str, Any]) -> tuple[FunctionType, Any]:
     """The function under a name that no other has, and its cache.
 
     Numba makes the names of symbols from the function's name and a number that counts the functions of its process;
@@ -117,8 +115,8 @@ def _named_and_cached(function: Callable[..., Any], options: Mapping[str, Any], 
     named = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
     named.__kwdefaults__ = plain.__kwdefaults__
     named.__module__ = plain.__module__
-    named.__qualname__ = f"{plain.__qualname__}_{fingerprint[:16]}"
-    return named, cache_for(plain, stamp, fingerprint)
+    named.__qualname__ = f"{plain.__qualname__}_{fingerprint.values[:16]}"
+    return named, cache_for(plain, fingerprint)
 
 
 def walker(signature: str) -> Callable[[Function], Function]:
@@ -137,6 +135,15 @@ def inlined(fastmath: frozenset[str] = CONTRACT) -> Callable[[Function], Functio
         return cast(Function, numba.njit(**_OPTIONS, fastmath=set(fastmath), forceinline=True)(function))
 
     return declare
+
+
+def spliced(function: Function) -> Function:
+    """Declares a helper whose statements become the kernel's own, with its flags, before anything is compiled.
+
+    What ``inlined`` declares is compiled by itself first, and what it calls with it: for a helper of what takes long to
+    compile that is once too often.
+    """
+    return cast(Function, numba.njit(**_OPTIONS, inline="always")(function))
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
