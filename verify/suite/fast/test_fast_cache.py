@@ -289,7 +289,7 @@ for kernel in (activations.sigmoid, dense.dense_backward, losses.categorical_fro
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
-    assert len(set(outputs.pop().split())) == 4
+    assert len(set(outputs.pop().splitlines())) == 4
 
 
 def test_a_constant_changed_in_this_process_alone_is_not_kept_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
