@@ -85,11 +85,12 @@ class Parameters:
                 found[-1 if joined else len(found) :] = [(found[-1][0] if joined else start, stop)]
         return found
 
-    def views(self, buffer: Floats) -> dict[str, Floats]:
-        """Each parameter in the buffer under its name: a view of its shape, not a copy."""
+    def views(self, buffer: Floats, names: Collection[str] | None = None) -> dict[str, Floats]:
+        """Each parameter (each of these) in the buffer under its name: a view of its shape, not a copy."""
         return {
-            name: buffer[start : start + math.prod(shape)].reshape(shape)
-            for name, shape, start in ((n, s, self.offsets[n]) for n, s in self.shapes.items())
+            name: buffer[self.offsets[name] : self.offsets[name] + math.prod(shape)].reshape(shape)
+            for name, shape in self.shapes.items()
+            if names is None or name in names
         }
 
     def buffer(self, values: Mapping[str, npt.ArrayLike], dtype: Dtype) -> Floats:

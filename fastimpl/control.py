@@ -49,9 +49,31 @@ PERIOD: Final = 14
 WARMUP: Final = 15
 OFFSET: Final = 16
 
-RUN_COLUMNS: Final = 17
+ACCURACIES: Final = 17
+"""Address of the share of right answers in each epoch from FIRST_EPOCH on; 0 where they are not counted."""
+FIRST_EPOCH: Final = 18
+VALIDATION: Final = 19
+"""Address of the program that validates; 0 for none."""
+VALIDATION_SAMPLES: Final = 20
+VALIDATION_SIZE: Final = 21
+"""Samples of a portion."""
+VALIDATION_AVERAGES: Final = 22
+"""1 where the loss is a mean over the samples, 0 where it is a sum."""
+VALIDATION_LOSSES: Final = 23
+VALIDATION_ACCURACIES: Final = 24
+PATIENCE: Final = 25
+"""Epochs without a better validation loss after which training ends; 0: never."""
+WAITED: Final = 26
+"""Epochs since the best."""
+BEST_EPOCH: Final = 27
+"""−1 before there is one."""
+BEST_AT: Final = 28
+"""Address of the best epoch's parameters, and below how many words of 8 bytes they are."""
+WORDS: Final = 29
 
-# Its real numbers: the optimiser's, then the schedule's.
+RUN_COLUMNS: Final = 30
+
+# Its real numbers: the optimiser's, then the schedule's, then those of early stopping.
 ETA: Final = 0
 RUN_BETA1: Final = 1
 RUN_BETA2: Final = 2
@@ -59,14 +81,17 @@ GAMMA: Final = 3
 SCHEDULE_START: Final = 4
 SCHEDULE_END: Final = 5
 POWER: Final = 6
+IMPROVEMENT: Final = 7
+BEST_LOSS: Final = 8
 
-SETTINGS_COLUMNS: Final = 7
+SETTINGS_COLUMNS: Final = 9
 
 # Why the loop was left.
 PAUSED: Final = 0
 """So many steps were made as were asked for, or an epoch is over."""
 FINISHED: Final = 1
-LOSS_NOT_FINITE: Final = 2
+STOPPED_EARLY: Final = 2
+LOSS_NOT_FINITE: Final = 3
 """The loss of a step, which made no update."""
-UPDATE_NOT_FINITE: Final = 3
+UPDATE_NOT_FINITE: Final = 4
 """What an update left; it was made."""

@@ -26,13 +26,17 @@ def gradients(case: Case) -> Gradients:
     """Loss, outputs, ∂L/∂θ of every trainable parameter and ∂L/∂inputs of a case, in its dtype.
 
     Every array is new and the caller's own: outputs (batch, *output_shape), inputs (batch, *input_shape), a parameter
-    of its own shape. Numbers that the dtype cannot hold come out as inf or NaN, as the arithmetic has them.
+    of its own shape. Dropout is by the case's masks; without any it does nothing. Numbers that the dtype cannot hold
+    come out as inf or NaN, as the arithmetic has them.
     """
-    program = bind(plan(case.network, "gradients"), case.dtype, case.batch)
+    program = bind(plan(case.network, "gradients", masked=bool(case.masks)), case.dtype, case.batch)
     order = np.arange(case.batch)
     program.feed(INPUTS_ROW, case.inputs, order)
     program.feed(TARGETS_ROW, case.targets if case.network.loss is not None else case.upstream, order)
     program.feed(COEFFICIENTS_ROW, case.sample_weights, order)
+    masks = {row: case.masks[path].astype(case.dtype) for path, row in program.plan.masks.items()}
+    for row, mask in masks.items():
+        program.feed(row, mask, order)
     parameters = program.plan.parameters
     loss = _run(program, parameters.buffer(case.parameters, case.dtype), case.batch)
     named = parameters.views(program.dtheta)

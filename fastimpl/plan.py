@@ -6,18 +6,22 @@ This is Python and takes a millisecond or so; it compiles nothing. See ``fastimp
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
 
 from fastimpl.buffers import Parameters
+from fastimpl.dropout import threshold
 from fastimpl.jit import Kernel
-from fastimpl.kernels.activations import ACTIVATION_KERNELS
+from fastimpl.kernels.activations import ACTIVATION_KERNELS, elementwise_backward
 from fastimpl.kernels.batches import coefficients, gather
 from fastimpl.kernels.dense import dense, dense_backward
+from fastimpl.kernels.dropout import drawn_dropout, dropout
 from fastimpl.kernels.losses import GUARDED_KERNELS, LOSS_KERNELS, upstream
 from fastimpl.kernels.maxout import maxout, maxout_backward
 from fastimpl.kernels.merge import merge, merge_backward
+from fastimpl.kernels.metrics import right_classes, right_sides
 from fastimpl.kernels.penalties import PENALTY_KERNELS
 from fastimpl.kernels.updates import not_finite
 from fastimpl.rows import Row
@@ -39,24 +43,27 @@ from fastimpl.table import (
     OUTPUT,
     PRODUCT,
     ROWS,
+    SITE,
     SLOPE,
     START,
     STOP,
     STRIDE,
     TARGET,
+    THRESHOLD,
     UNITS,
     UPDATES,
     WEIGHT,
     WIDTH,
 )
 from fastimpl.updating import Updating
-from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual, Shape
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual, Shape
 from gradproof.network import Network
 from gradproof.optimiser import Optimiser
-from gradproof.vocabulary import ACTIVATIONS
+from gradproof.vocabulary import ACTIVATIONS, REALS
 
-Purpose = Literal["outputs", "gradients", "training"]
-"""What a plan leaves: outputs alone; all that a case asks for; or updated parameters, and nothing besides."""
+Purpose = Literal["outputs", "gradients", "training", "validation"]
+"""What a plan leaves: outputs alone; all that a case asks for; updated parameters; or the loss. The last two may count
+right answers besides."""
 
 PROBABILITIES: Final = frozenset(kind for kernels in LOSS_KERNELS.values() for kind in kernels if kind)
 """Activations that losses from probabilities know how to look behind."""
@@ -67,10 +74,11 @@ class Plan:
     """A network's table for one purpose, whatever the dtype and the batch.
 
     rows: the ``feeds`` first ones feed a batch (see INPUTS_ROW and below), the next ones up to ``stop`` compute, those
-    up to ``end`` update, and the rest are called by others: the updates that layers make themselves, and last, in
-    training, the one that looks for what is not finite. slots: numbers for each sample in each slot of the workspace.
+    up to ``end`` update (in validation they are the penalties, which stand apart from what is run in portions), and the
+    rest are called by others: the updates that layers make themselves, and last, in training, the one that looks for
+    what is not finite. slots: numbers for each sample in each slot of the workspace.
     states: how many numbers an update keeps for each parameter. outputs, inputs_gradient: slots, NONE where the purpose
-    does not ask for them.
+    does not ask for them. masks: path of a dropout layer whose mask is given → the row that it is fed to.
     """
 
     network: Network
@@ -83,6 +91,7 @@ class Plan:
     slots: tuple[int, ...]
     outputs: int
     inputs_gradient: int
+    masks: Mapping[str, int]
 
 
 INPUTS_ROW: Final = 0
@@ -131,6 +140,8 @@ class _Step:
     elementwise: bool = False
     trained: dict[int, str] = field(default_factory=dict)
     """Column of a trained parameter's gradient → the parameter."""
+    masked: str | None = None
+    """Path of the dropout layer whose mask it is given."""
 
 
 _ADDING: Final = {D_WEIGHT: ADD_D_WEIGHT, D_BIAS: ADD_D_BIAS}
@@ -139,9 +150,13 @@ _ADDING: Final = {D_WEIGHT: ADD_D_WEIGHT, D_BIAS: ADD_D_BIAS}
 class _Builder:
     """Walks the tree forwards, step by step; then settles backwards who needs which gradient, and where it lies."""
 
-    def __init__(self, network: Network, purpose: Purpose, optimiser: Optimiser | None) -> None:
+    def __init__(
+        self, network: Network, purpose: Purpose, optimiser: Optimiser | None, counts: bool, masked: bool
+    ) -> None:
         self.network = network
         self.purpose = purpose
+        self.masked = masked
+        self.counts = counts
         self.updating = None if optimiser is None else Updating(network, optimiser)
         self.parameters = Parameters.of(network) if self.updating is None else self.updating.parameters
         self.slots: list[int] = []
@@ -156,13 +171,19 @@ class _Builder:
         feeds = [Row(gather, None, {OUTPUT: inputs.slot, WIDTH: inputs.rows * inputs.width})]
         if self.purpose != "outputs":
             feeds += self.loss(output)
-        self.drop_unread(output)
+        counted = self.counted(output) if self.counts else None
+        asked = [output] if self.purpose in ("outputs", "gradients") else []
+        self.drop_unread([*asked, *([] if counted is None else [counted])])
         self.place_derivatives()
         self.place_gradients()
         penalties = self.penalties()
-        stop = len(feeds) + len(penalties) + len(self.steps) + len(self.losses)
+        metrics = [] if counted is None else [self.metric(counted, output)]
+        within = [] if self.purpose == "validation" else penalties
+        stop = len(feeds) + len(within) + len(self.steps) + len(self.losses) + len(metrics)
         updates, called = self.updates(stop)
-        body = [*penalties, *(_row(step) for step in (*self.steps, *self.losses))]
+        if self.purpose == "validation":
+            updates = penalties
+        body = [*within, *(_row(step) for step in (*self.steps, *self.losses)), *metrics]
         return Plan(
             network=self.network,
             parameters=self.parameters,
@@ -172,8 +193,13 @@ class _Builder:
             end=stop + len(updates),
             states=0 if self.updating is None else len(self.updating.optimiser.word.state),
             slots=tuple(self.slots),
-            outputs=NONE if self.purpose == "training" else output.slot,
+            outputs=output.slot if asked else NONE,
             inputs_gradient=inputs.gradient if self.purpose == "gradients" else NONE,
+            masks={
+                step.masked: len(feeds) + len(penalties) + number
+                for number, step in enumerate(self.steps)
+                if step.masked is not None
+            },
         )
 
     # Forwards: the tree becomes a list of steps.
@@ -195,6 +221,8 @@ class _Builder:
                 x = self.activation(layer, x, path)
             elif isinstance(layer, Maxout):
                 x = self.maxout(x, path)
+            elif isinstance(layer, Dropout):
+                x = self.dropout(layer, x, path)
             else:
                 x = self.merged(layer, x, path)
         return x
@@ -230,6 +258,20 @@ class _Builder:
         h = self.value(self.shapes[path], z.needs_gradient)
         self.steps.append(_Step(maxout, maxout_backward, z, h))
         return h
+
+    def dropout(self, layer: Dropout, x: _Value, path: str) -> _Value:
+        """Training draws its masks; gradients are given theirs, or none. Without masks nothing is done."""
+        if not (self.masked or self.purpose == "training"):
+            return x
+        y = self.value(self.shapes[path], x.needs_gradient)
+        step = _Step(dropout, elementwise_backward, x, y, factor=1 / (1 - layer.probability), elementwise=True)
+        if self.masked:
+            step.masked = path
+        else:
+            step.forward = drawn_dropout
+            step.cells |= {SITE: list(self.network.dropouts).index(path), THRESHOLD: threshold(layer.probability)}
+        self.steps.append(step)
+        return y
 
     def merged(self, layer: Residual | Branches, x: _Value, path: str) -> _Value:
         """The sum or concatenation of chains; a residual connection is the sum of its input and its body."""
@@ -267,6 +309,28 @@ class _Builder:
             Row(coefficients, None, {OUTPUT: factors, UNITS: 0 if loss is None else divisors[loss.reduction]}),
         ]
 
+    def counted(self, output: _Value) -> _Value:
+        """What right answers are told by: the logits where the loss is taken from them alone, else the outputs."""
+        loss = self.losses[0]
+        alone = len(self.losses) == 1 and loss.cells[COLUMN] == 0 and loss.input.width == output.width
+        return loss.input if alone else output
+
+    def metric(self, counted: _Value, output: _Value) -> Row:
+        """Classes for categorical losses, and for squared errors of several outputs; else each output by itself."""
+        loss = self.network.loss
+        assert loss is not None
+        cells = {
+            INPUT: counted.slot,
+            TARGET: self.losses[0].cells[TARGET],
+            ROWS: counted.rows,
+            WIDTH: counted.width,
+            UNITS: output.width,
+        }
+        if loss.word.categorical or (loss.word.targets == "real" and output.width > 1):
+            return Row(right_classes, None, cells)
+        of_logits = counted is not output or (loss.word.targets != "real" and loss.word.domain == REALS)
+        return Row(right_sides, None, cells, {FACTOR: 0.0 if of_logits else 0.5})
+
     def penalties(self) -> list[Row]:
         """First of all, so that backwards they come last and add to gradients that are written by then."""
         penalty = self.network.penalty
@@ -300,9 +364,8 @@ class _Builder:
 
     # Backwards: who reads what, who passes a gradient back, and to where.
 
-    def drop_unread(self, output: _Value) -> None:
+    def drop_unread(self, asked: list[_Value]) -> None:
         """Drops what nobody reads: where training takes the loss from the logits, the last activation."""
-        asked = [] if self.purpose == "training" else [output]
         read = {id(value) for value in (*asked, *(loss.input for loss in self.losses))}
         kept: list[_Step] = []
         for step in reversed(self.steps):
@@ -325,6 +388,10 @@ class _Builder:
         written: set[str] = set()
         for loss in self.losses:
             self.pass_back(loss)
+            added = loss.cells[ADD_D_INPUT] != 0
+            loss.cells[SLOPE] = self.slot(loss.input.rows * loss.input.width) if added else loss.cells[D_INPUT]
+        if self.purpose == "validation":
+            return  # of gradients, a loss writes its own in any case
         for step in reversed(self.steps):
             if step.output.gradient == NONE or not (step.input.needs_gradient or step.trained):
                 step.backward = None
@@ -362,6 +429,11 @@ def _row(step: _Step) -> Row:
 
 
 @lru_cache(maxsize=128)
-def plan(network: Network, purpose: Purpose, optimiser: Optimiser | None = None) -> Plan:
-    """The table of a network for this purpose; ``optimiser`` for training."""
-    return _Builder(network, purpose, optimiser).plan()
+def plan(
+    network: Network, purpose: Purpose, optimiser: Optimiser | None = None, counts: bool = False, masked: bool = False
+) -> Plan:
+    """The table of a network for this purpose; ``optimiser`` for training, ``counts`` to count right answers.
+
+    masked: whether the masks of dropout are given, in ``gradients``.
+    """
+    return _Builder(network, purpose, optimiser, counts, masked).plan()

@@ -24,14 +24,15 @@ from fastimpl.control import (
     UPDATES_END,
     WORKSPACE,
 )
-from fastimpl.kernels.dense import BLAS_FROM, dense
-from fastimpl.plan import Plan
+from fastimpl.kernels.dense import dense, products_by_blas
+from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, Plan
 from fastimpl.table import (
     ADD_D_BIAS,
     ADD_D_INPUT,
     ADD_D_WEIGHT,
     ADD_OUTPUT,
     BACKWARD,
+    BY_BLAS,
     CLIP,
     CLOCK,
     CLOCK_COLUMNS,
@@ -54,6 +55,7 @@ from fastimpl.table import (
     WIDTH,
 )
 from gradproof.arrays import Floats
+from gradproof.case import Case
 from gradproof.vocabulary import Dtype
 
 
@@ -107,14 +109,17 @@ def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
         ops[number, FORWARD] = row.forward.address(dtype)
         if row.backward is not None:
             ops[number, BACKWARD] = row.backward.address(dtype)
-        if row.forward is dense and capacity * row.cells[WIDTH] * row.cells[UNITS] >= BLAS_FROM:
-            ops[number, GEMM] = gemm_address(dtype)
+        if row.forward is dense:
+            by_blas = products_by_blas(capacity, row.cells[WIDTH], row.cells[UNITS])
+            ops[number, BY_BLAS] = by_blas
+            ops[number, GEMM] = gemm_address(dtype) if by_blas else 0
         if row.cells.get(UPDATES):
             ops[number, UPDATES] = ops.ctypes.data + ops.strides[0] * row.cells[UPDATES]
         for column, value in row.reals.items():
             hyper[number, column] = value
     work = aligned_zeros(int(ends[-1]), dtype)
-    dtheta = aligned_zeros(plan.parameters.size + plan.states * plan.parameters.trained, dtype)
+    size, trained = plan.parameters.size, plan.parameters.trained
+    dtheta = aligned_zeros(max(size, (plan.states + 1) * trained), dtype)
     control = np.empty(PROGRAM_COLUMNS, dtype=np.int64)
     control[[FEEDS, BODY_END, UPDATES_END, ROWS]] = plan.feeds, plan.stop, plan.end, len(plan.rows)
     for column, buffer in (
@@ -142,3 +147,12 @@ def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
 
 
 _ADD_COLUMNS: Final = (ADD_OUTPUT, ADD_D_INPUT, ADD_D_WEIGHT, ADD_D_BIAS)
+
+
+def fed(program: Program, case: Case) -> npt.NDArray[np.int64]:
+    """Feeds a case's data to a program, in the order that is returned; whoever runs it keeps it and the case alive."""
+    order = np.arange(case.batch)
+    program.feed(INPUTS_ROW, case.inputs, order)
+    program.feed(TARGETS_ROW, case.targets if case.network.loss is not None else case.upstream, order)
+    program.feed(COEFFICIENTS_ROW, case.sample_weights, order)
+    return order

@@ -11,35 +11,28 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from fastimpl.blocks import Block
 from fastimpl.control import (
-    BATCH_SIZE,
+    BATCH,
+    BEST_EPOCH,
+    BEST_LOSS,
     CAREFUL,
     EPOCH,
-    ETA,
+    FIRST_EPOCH,
     LAST_EPOCH,
     LOSS_NOT_FINITE,
-    ORDER_AT,
-    PARAMETERS,
     PAUSES,
-    PROGRAM,
-    RUN_BETA1,
-    RUN_BETA2,
-    RUN_COLUMNS,
-    SAMPLES,
-    SETTINGS,
-    SETTINGS_COLUMNS,
-    SHUFFLED,
     STEP_LOSSES,
+    STOPPED_EARLY,
+    WAITED,
 )
-from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, plan
+from fastimpl.plan import plan
 from fastimpl.program import Program, bind
-from fastimpl.results import Divergence
-from fastimpl.schedules import tell
+from fastimpl.results import LOSS, Best, Divergence, Numbers, Progress, State, Training, epoch_means, read_only
+from fastimpl.settings import Settings
 from fastimpl.table import BETA1_POWER, BETA2_POWER, SEED, STEP
-from fastimpl.walkers import count_not_finite, run_steps
+from fastimpl.walkers import count_not_finite, next_power, run_steps
 from gradproof.arrays import Floats
-from gradproof.case import Case
-from gradproof.optimiser import Optimiser
 
 _INTERRUPTIBLE_SECONDS: Final = 0.1
 """How long a compiled call should run before Python may see an interrupt; of no effect on any number."""
@@ -50,18 +43,10 @@ _FIRST_STRETCH: Final = 2e7
 
 @dataclass(frozen=True)
 class _Moment:
-    """Everything that decides how a run goes on, copied."""
+    """Everything that decides how a run goes on, copied. step: updates made by then."""
 
-    control: npt.NDArray[np.int64]
-    clock: npt.NDArray[np.int64]
-    now: npt.NDArray[np.float64]
-    theta: Floats
-    state: Floats
-
-    @property
-    def step(self) -> int:
-        """How many updates were made."""
-        return int(self.clock[STEP])
+    step: int
+    buffers: tuple[npt.NDArray[np.generic], ...]
 
 
 class Run:
@@ -70,61 +55,64 @@ class Run:
     That gives the same bits, from a copy that is taken once a stretch, never in the loop.
     """
 
-    def __init__(self, data: Case, optimiser: Optimiser, size: int, seed: int, shuffle: bool, epochs: int) -> None:
-        self.program: Program = bind(plan(data.network, "training", optimiser), data.dtype, size)
-        self.data = data
-        self.order = np.arange(data.batch)
-        self.program.feed(INPUTS_ROW, data.inputs, self.order)
-        self.program.feed(TARGETS_ROW, data.targets, self.order)
-        self.program.feed(COEFFICIENTS_ROW, data.sample_weights, self.order)
-        self.theta = self.program.plan.parameters.buffer(data.parameters, data.dtype)
-        starts = np.arange(0, data.batch, size)
-        self.batch_sizes = np.minimum(size, data.batch - starts)
-        self.losses = np.empty(epochs * len(starts))
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        data, state = settings.data, settings.state
+        table = plan(data.network, "training", settings.optimiser, counts=settings.counts)
+        self.program: Program = bind(table, data.dtype, settings.size)
+        self.theta = table.parameters.buffer(data.parameters, data.dtype)
+        self.block = Block(settings, self.program, self.theta)
+        self.batch_sizes = np.minimum(settings.size, data.batch - np.arange(0, data.batch, settings.size))
+        self.begun = 0 if state is None else state.batch
+        self.first_step = 0 if state is None else state.step
+        self.losses = np.empty(max(settings.epochs * len(self.batch_sizes) - self.begun, 0))
+        self._tell_time()
         self.diverged: Divergence | None = None
-        self.control, self.settings = self._blocks(optimiser, shuffle, epochs)
-        self.program.clock[SEED] = np.uint64(seed).astype(np.int64)
-        self.program.now[[BETA1_POWER, BETA2_POWER]] = 1.0
-        work = max(1, self.theta.size * size)
-        self.stretch = max(1, int(_FIRST_STRETCH / work))
+        self.stopped_early = False
+        self.stretch = max(1, int(_FIRST_STRETCH / (self.theta.size * settings.size)))
         self.moments: list[_Moment] = []
         """The beginning of the last stretch, and of the one before it."""
 
-    def _blocks(
-        self, optimiser: Optimiser, shuffle: bool, epochs: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        control, settings = np.zeros(RUN_COLUMNS, dtype=np.int64), np.zeros(SETTINGS_COLUMNS)
-        tell(optimiser.schedule, control, settings)
-        settings[[ETA, RUN_BETA1, RUN_BETA2]] = optimiser.rate, optimiser.beta1 or 0.0, optimiser.beta2 or 0.0
-        for column, buffer in (
-            (PROGRAM, self.program.control),
-            (SETTINGS, settings),
-            (PARAMETERS, self.theta),
-            (ORDER_AT, self.order),
-        ):
-            control[column] = buffer.ctypes.data
-        control[[SAMPLES, BATCH_SIZE, SHUFFLED]] = self.data.batch, self.program.capacity, shuffle
-        control[LAST_EPOCH] = epochs
-        return control, settings
+    def _tell_time(self) -> None:
+        """Sets the clock, the powers of β and the optimiser's state to what they are after the steps made so far."""
+        optimiser, state = self.settings.optimiser, self.settings.state
+        self.program.clock[STEP] = self.first_step
+        self.program.clock[SEED] = np.uint64(self.settings.seed).astype(np.int64)
+        for column, beta in ((BETA1_POWER, optimiser.beta1), (BETA2_POWER, optimiser.beta2)):
+            self.program.now[column] = power(beta or 0.0, self.first_step)
+        if state is not None:
+            for word, views in self._moments().items():
+                for name, view in views.items():
+                    view[...] = state.moments[word][name]
+
+    # How far it is.
 
     @property
     def step(self) -> int:
-        """How many updates were made."""
-        return int(self.program.clock[STEP])
+        """How many updates this call made."""
+        return int(self.program.clock[STEP]) - self.first_step
 
     @property
     def epoch(self) -> int:
-        """How many epochs are complete."""
-        return int(self.control[EPOCH])
+        """How many epochs are complete, of all."""
+        return int(self.block.integers[EPOCH])
+
+    @property
+    def complete(self) -> int:
+        """How many epochs were completed by this call."""
+        epoch = self.epoch if self.diverged is None else self.diverged.epoch
+        return epoch - int(self.block.integers[FIRST_EPOCH])
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return self.diverged is not None or self.epoch >= int(self.control[LAST_EPOCH])
+        return self.diverged is not None or self.stopped_early or self.epoch >= int(self.block.integers[LAST_EPOCH])
+
+    # Going on.
 
     def advance(self, *, one: bool) -> None:
         """Trains for as long as takes a moment; with ``one``, at most to the end of the epoch."""
-        self.control[PAUSES] = one
+        self.block.integers[PAUSES] = one
         self.moments = [*self.moments[-1:], self._moment()]
         began = time.perf_counter()
         why = self._run(self.stretch)
@@ -135,57 +123,124 @@ class Run:
             self.stretch = max(1, self.stretch // 2)
         if why == LOSS_NOT_FINITE or self._not_finite():
             self._diverge()
+        else:
+            self.stopped_early = why == STOPPED_EARLY
 
     def _diverge(self) -> None:
         """Finds the step that diverged, records it, and goes back to the last good parameters and state."""
-        losses = self.losses.copy()
         self._restore(self.moments[-1])
-        self.control[CAREFUL] = 1
-        why = self._run(len(losses))
-        self.control[CAREFUL] = 0
+        self.block.integers[CAREFUL] = 1
+        why = self._run(len(self.losses))
         made = self.step
         at = made if why == LOSS_NOT_FINITE else made - 1
+        epoch, step = divmod(self.begun + at, len(self.batch_sizes))
         good = max(made - 1, 0)
-        per_epoch = len(self.batch_sizes)
-        self.diverged = Divergence(at // per_epoch, at % per_epoch, float(self.losses[at]))
         moment = max((m for m in self.moments if m.step <= good), key=lambda m: m.step)
         self._restore(moment)
         self._run(good - moment.step)
-        self.losses = losses
+        first = int(self.block.integers[FIRST_EPOCH])
+        self.diverged = Divergence(first + epoch, step, float(self.losses[at]))
 
     def _run(self, most: int) -> int:
         """Makes at most so many steps. Returns why it stopped."""
-        self.control[STEP_LOSSES] = self.losses.ctypes.data + self.losses.itemsize * self.step
-        return int(run_steps(self.control.ctypes.data, most))
+        self.block.integers[STEP_LOSSES] = self.losses.ctypes.data + self.losses.itemsize * self.step
+        return int(run_steps(self.block.integers.ctypes.data, most))
 
     def _not_finite(self) -> bool:
         return count_not_finite(self.program.control.ctypes.data, self.theta.ctypes.data) > 0
 
-    def _state(self) -> Floats:
-        return self.program.dtheta[self.program.plan.parameters.size :]
+    # Copies.
+
+    def _buffers(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """Everything that decides how it goes on."""
+        program, block = self.program, self.block
+        state = program.dtheta[program.plan.parameters.trained :]
+        return block.integers, block.reals, block.best, program.clock, program.now, self.theta, state
 
     def _moment(self) -> _Moment:
-        program = self.program
-        return _Moment(
-            self.control.copy(), program.clock.copy(), program.now.copy(), self.theta.copy(), self._state().copy()
-        )
+        return _Moment(self.step, tuple(buffer.copy() for buffer in self._buffers()))
 
     def _restore(self, moment: _Moment) -> None:
-        self.control[...] = moment.control
-        self.program.clock[...], self.program.now[...] = moment.clock, moment.now
-        self.theta[...] = moment.theta
-        self._state()[...] = moment.state
+        for buffer, copy in zip(self._buffers(), moment.buffers, strict=True):
+            buffer[...] = copy
+        self.block.integers[PAUSES] = 0
 
-    def step_losses(self) -> npt.NDArray[np.float64]:
-        """The losses of the steps run."""
-        steps = self.step
+    # Results.
+
+    def _moments(self) -> dict[str, dict[str, Floats]]:
+        """The optimiser's state: word → trained parameter → view."""
+        layout, trainable = self.program.plan.parameters, self.settings.data.network.trainable
+        return {
+            word: layout.views(self.program.dtheta[(number + 1) * layout.trained :], trainable)
+            for number, word in enumerate(self.settings.optimiser.word.state)
+        }
+
+    def parameters(self, *, best: bool = False) -> Mapping[str, Floats]:
+        """Read-only copies by name: of the parameters as they are now, or of the best epoch's."""
+        return read_only(self.program.plan.parameters.views(self.block.best if best else self.theta))
+
+    def metrics(self) -> Mapping[str, Numbers]:
+        """Name → (complete epochs,)."""
+        complete = self.complete
+        means = epoch_means(self.losses, self.batch_sizes, self.begun, complete)
+        return MappingProxyType({LOSS: means} | {k: v[:complete].copy() for k, v in self.block.measured.items()})
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        done, steps, complete = self.step, len(self.batch_sizes), self.complete
+        metrics: dict[str, float] = {}
+        if complete:
+            begun = self.begun if complete == 1 else 0
+            last = self.losses[max((complete - 1) * steps - self.begun, 0) :]
+            metrics = {LOSS: float(epoch_means(last, self.batch_sizes, begun, 1)[0])}
+            metrics |= {name: float(values[complete - 1]) for name, values in self.block.measured.items()}
+        return Progress(done, len(self.losses), complete, self.settings.epochs, MappingProxyType(metrics))
+
+    def _best(self) -> Best | None:
+        integers = self.block.integers
+        if integers[BEST_EPOCH] < 0:
+            return None
+        loss = float(self.block.reals[BEST_LOSS])
+        return Best(int(integers[BEST_EPOCH]), loss, self.parameters(best=True), int(integers[WAITED]))
+
+    def state(self) -> State:
+        """All that it would go on from."""
+        return State(
+            parameters=self.parameters(),
+            moments=MappingProxyType({word: read_only(views) for word, views in self._moments().items()}),
+            variant=self.settings.optimiser.variant,
+            seed=self.settings.seed,
+            step=self.first_step + self.step,
+            epoch=self.epoch,
+            batch=int(self.block.integers[BATCH]),
+            best=self._best(),
+        )
+
+    def result(self) -> Training:
+        """What it leaves."""
+        losses = self.step
         if self.diverged is not None:
-            steps = self.diverged.epoch * len(self.batch_sizes) + self.diverged.step + 1
-        return self.losses[:steps].copy()
+            epochs = self.diverged.epoch - int(self.block.integers[FIRST_EPOCH])
+            losses = epochs * len(self.batch_sizes) + self.diverged.step + 1 - self.begun
+        state = self.state()
+        return Training(
+            parameters=state.parameters if state.best is None else state.best.parameters,
+            step_losses=self.losses[:losses].copy(),
+            steps_per_epoch=len(self.batch_sizes),
+            batch_sizes=self.batch_sizes,
+            metrics=self.metrics(),
+            state=state,
+            diverged=self.diverged,
+            best_epoch=None if state.best is None else state.best.epoch,
+            stopped_early=self.stopped_early,
+        )
 
-    def parameters(self) -> Mapping[str, Floats]:
-        """Read-only copies of the parameters as they are now, by name."""
-        copies = {name: view.copy() for name, view in self.program.plan.parameters.views(self.theta).items()}
-        for array in copies.values():
-            array.setflags(write=False)
-        return MappingProxyType(copies)
+
+def power(beta: float, step: int) -> float:
+    """β^step, as the compiled loop has it after so many steps: a running product."""
+    value = 1.0
+    for _ in range(step):
+        value = next_power(value, beta)
+        if value in (0.0, 1.0):
+            break
+    return value

@@ -15,7 +15,7 @@ FORWARD: Final = 0
 BACKWARD: Final = 1
 """Address of the kernel that runs backwards; 0 where nothing is to be done."""
 GEMM: Final = 2
-"""Address of BLAS's matrix product; 0 where no product of this row is large enough for it."""
+"""Address of BLAS's matrix product; 0 where this row has no product that BLAS computes."""
 ROWS: Final = 3
 """Rows for each sample: 1, or the product of all axes but the last."""
 WIDTH: Final = 4
@@ -91,7 +91,15 @@ ABOVE: Final = 39
 UPDATE_FLAGS: Final = (PRODUCT, PLAIN, INSIDE, AHEAD, STARTS, CORRECTION, AFTER, SCHEDULED, ABOVE)
 """The columns that are 0 unless a row says otherwise."""
 
-COLUMNS: Final = 40
+BY_BLAS: Final = 40
+"""Which products of a dense layer BLAS computes, bit by bit: see ``fastimpl.kernels.dense``."""
+
+SITE: Final = 41
+"""Number of a dropout layer, from 0 in the order of computation."""
+THRESHOLD: Final = 42
+"""Dropout keeps an entry for which a number at least as large is drawn."""
+
+COLUMNS: Final = 43
 
 SLOTS: Final = (INPUT, OUTPUT, D_INPUT, D_OUTPUT, SLOPE, TARGET, COEFFICIENT)
 """The columns that are offsets in the workspace."""
@@ -142,4 +150,8 @@ BETA2_POWER: Final = 3
 CLIP: Final = 4
 """What the gradient is multiplied by to clip its norm; 1 where it is not clipped."""
 
-NOW_COLUMNS: Final = 5
+RIGHT: Final = 5
+"""How many answers were right since the epoch began, and below of how many."""
+ANSWERS: Final = 6
+
+NOW_COLUMNS: Final = 7

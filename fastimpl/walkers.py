@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 
 from fastimpl.control import (
+    ACCURACIES,
     BATCH,
     BATCH_SIZE,
+    BEST_AT,
+    BEST_EPOCH,
+    BEST_LOSS,
     BODY_END,
     CAREFUL,
     CLOCK_AT,
@@ -22,12 +26,15 @@ from fastimpl.control import (
     ETA,
     FEEDS,
     FINISHED,
+    FIRST_EPOCH,
     GRADIENTS,
+    IMPROVEMENT,
     LAST_EPOCH,
     LOSS_NOT_FINITE,
     NOW_AT,
     ORDER_AT,
     PARAMETERS,
+    PATIENCE,
     PAUSED,
     PAUSES,
     PROGRAM,
@@ -39,9 +46,18 @@ from fastimpl.control import (
     SETTINGS,
     SHUFFLED,
     STEP_LOSSES,
+    STOPPED_EARLY,
     TABLE,
     UPDATE_NOT_FINITE,
     UPDATES_END,
+    VALIDATION,
+    VALIDATION_ACCURACIES,
+    VALIDATION_AVERAGES,
+    VALIDATION_LOSSES,
+    VALIDATION_SAMPLES,
+    VALIDATION_SIZE,
+    WAITED,
+    WORDS,
     WORKSPACE,
 )
 from fastimpl.jit import inlined, walker
@@ -49,6 +65,7 @@ from fastimpl.memory import call_kernel, integers_at, reals_at
 from fastimpl.schedules import multiplier
 from fastimpl.shuffling import shuffle
 from fastimpl.table import (
+    ANSWERS,
     BACKWARD,
     BATCH_START,
     BETA1_POWER,
@@ -58,6 +75,7 @@ from fastimpl.table import (
     HYPER_COLUMNS,
     MULTIPLIER,
     RATE,
+    RIGHT,
     SEED,
     STEP,
 )
@@ -104,7 +122,8 @@ def run_once(program_at: int, theta: int, batch: int) -> float:
 
 
 @inlined(frozenset())
-def _power(before: float, beta: float) -> float:
+def next_power(before: float, beta: float) -> float:
+    """β^t from β^(t − 1)."""
     after = before * beta
     return after if after >= _LEAST_POWER else 0.0
 
@@ -116,8 +135,60 @@ def _tell_the_time(run: Any, settings: Any, clock: Any, now: Any, start: int) ->
     factor = multiplier(run, settings, clock[STEP])
     now[MULTIPLIER] = factor
     now[RATE] = settings[ETA] * factor
-    now[BETA1_POWER] = _power(now[BETA1_POWER], settings[RUN_BETA1])
-    now[BETA2_POWER] = _power(now[BETA2_POWER], settings[RUN_BETA2])
+    now[BETA1_POWER] = next_power(now[BETA1_POWER], settings[RUN_BETA1])
+    now[BETA2_POWER] = next_power(now[BETA2_POWER], settings[RUN_BETA2])
+
+
+@inlined()
+def _validate(run: Any, index: int) -> float:
+    """The loss of the validation set, in portions; penalties are added once. Notes it, and the share of right answers.
+
+    Each portion's loss is a mean over its own samples, or a sum, as the loss has it.
+    """
+    program = integers_at(run[VALIDATION])
+    clock, now = integers_at(program[CLOCK_AT]), reals_at(program[NOW_AT])
+    theta, samples, size = run[PARAMETERS], run[VALIDATION_SAMPLES], run[VALIDATION_SIZE]
+    now[RIGHT] = now[ANSWERS] = 0.0
+    total = 0.0
+    for start in range(0, samples, size):
+        clock[BATCH_START] = start
+        batch = min(size, samples - start)
+        part = _forward(program, 0, program[BODY_END], theta, batch)
+        total += part * (float(batch) / float(samples)) if run[VALIDATION_AVERAGES] != 0 else part
+    total += _forward(program, program[BODY_END], program[UPDATES_END], theta, 0)
+    reals_at(run[VALIDATION_LOSSES])[index] = total
+    if run[VALIDATION_ACCURACIES] != 0:
+        reals_at(run[VALIDATION_ACCURACIES])[index] = now[RIGHT] / now[ANSWERS]
+    return total
+
+
+@inlined()
+def _patience_is_over(run: Any, settings: Any, loss: float) -> bool:
+    """Keeps the parameters if the validation loss is the best so far; else counts the epochs since it was."""
+    if loss < settings[BEST_LOSS] - settings[IMPROVEMENT]:
+        settings[BEST_LOSS], run[BEST_EPOCH], run[WAITED] = loss, run[EPOCH], 0
+        parameters, best = integers_at(run[PARAMETERS]), integers_at(run[BEST_AT])
+        for i in range(run[WORDS]):
+            best[i] = parameters[i]
+        return False
+    run[WAITED] += 1
+    return bool(run[WAITED] >= run[PATIENCE])
+
+
+@inlined()
+def _end_epoch(run: Any, settings: Any, now: Any) -> bool:
+    """Takes the measures of an epoch that is over, and begins the next. Returns whether training is to end."""
+    index = run[EPOCH] - run[FIRST_EPOCH]
+    over = False
+    if run[ACCURACIES] != 0:
+        reals_at(run[ACCURACIES])[index] = now[RIGHT] / now[ANSWERS]
+        now[RIGHT] = now[ANSWERS] = 0.0
+    if run[VALIDATION] != 0:
+        loss = _validate(run, index)
+        over = run[PATIENCE] > 0 and _patience_is_over(run, settings, loss)
+    run[BATCH] = 0
+    run[EPOCH] += 1
+    return over
 
 
 @walker("int64(int64, int64)")
@@ -154,8 +225,8 @@ def run_steps(run_at: int, most: int) -> int:
             run[BATCH] += 1
             if run[CAREFUL] != 0 and _forward(program, rows - 1, rows, theta, batch) != 0.0:
                 return UPDATE_NOT_FINITE
-        run[BATCH] = 0
-        run[EPOCH] += 1
+        if _end_epoch(run, settings, now):
+            return STOPPED_EARLY
         if run[PAUSES] != 0:
             return PAUSED
     return FINISHED

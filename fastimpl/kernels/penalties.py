@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from fastimpl.jit import REASSOCIATE, Kernel, kernel
 from fastimpl.memory import shifted
 from fastimpl.table import FACTOR, START, STOP
@@ -15,8 +17,8 @@ def l1(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> f
     total = 0.0
     w = shifted(theta, op[START])
     for i in range(op[STOP] - op[START]):
-        total += abs(float(w[i]))
-    return float(hyper[FACTOR]) * total
+        total += abs(np.float64(w[i]))
+    return float(hyper[FACTOR] * total)
 
 
 @kernel()
@@ -26,7 +28,7 @@ def l1_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: 
     dw = shifted(dtheta, op[START])
     strength = hyper[FACTOR]
     for i in range(op[STOP] - op[START]):
-        value = float(w[i])
+        value = w[i]
         dw[i] += strength if value > 0.0 else (-strength if value < 0.0 else 0.0)
     return 0.0
 
@@ -37,8 +39,8 @@ def l2(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> f
     total = 0.0
     w = shifted(theta, op[START])
     for i in range(op[STOP] - op[START]):
-        total += float(w[i]) * float(w[i])
-    return float(hyper[FACTOR]) * total
+        total += np.float64(w[i]) * np.float64(w[i])
+    return float(hyper[FACTOR] * total)
 
 
 @kernel()
@@ -48,7 +50,7 @@ def l2_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: 
     dw = shifted(dtheta, op[START])
     factor = 2.0 * hyper[FACTOR]
     for i in range(op[STOP] - op[START]):
-        dw[i] += factor * float(w[i])
+        dw[i] += factor * np.float64(w[i])
     return 0.0
 
 

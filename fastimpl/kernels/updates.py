@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+import numpy as np
+
 from fastimpl.jit import REASSOCIATE, Kernel, inlined, kernel
 from fastimpl.memory import integers_at, reals_at, shifted
 from fastimpl.table import (
@@ -71,7 +73,7 @@ def _decoupled(op: Any, hyper: Any, theta: Any) -> None:
     factor = now[MULTIPLIER] if op[SCHEDULED] != 0 else now[RATE]
     l2, l1 = hyper[DECOUPLED_L2], hyper[DECOUPLED_L1]
     for i in range(op[STOP] - op[START]):
-        w[i] = float(w[i]) - factor * _decay(float(w[i]), l2, l1)
+        w[i] = np.float64(w[i]) - factor * _decay(np.float64(w[i]), l2, l1)
 
 
 @inlined(EXACT)
@@ -82,7 +84,7 @@ def _prepared(op: Any, hyper: Any, theta: Any, dtheta: Any) -> tuple[int, Any, A
         factor, limit = now[CLIP], hyper[LIMIT]
         l2, l1 = hyper[COUPLED_L2], hyper[COUPLED_L1]
         for i in range(count):
-            dw[i] = _clamped(factor * float(dw[i]), limit) + _decay(float(w[i]), l2, l1)
+            dw[i] = _clamped(factor * np.float64(dw[i]), limit) + _decay(np.float64(w[i]), l2, l1)
         if op[AFTER] == 0:
             _decoupled(op, hyper, theta)
     return count, w, dw, now[RATE]
@@ -100,7 +102,7 @@ def sgd(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> 
     """θ ← θ − ηg."""
     count, w, dw, rate = _prepared(op, hyper, theta, dtheta)
     for i in range(count):
-        w[i] = float(w[i]) - rate * float(dw[i])
+        w[i] = np.float64(w[i]) - rate * np.float64(dw[i])
     _finished(op, hyper, theta)
     return 0.0
 
@@ -123,15 +125,15 @@ def momentum(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int
     if op[AHEAD] != 0:
         direct = -rate if inside else 1.0
         for i in range(count):
-            g = float(dw[i])
-            new = kept * float(v[i]) + fresh * g
+            g = np.float64(dw[i])
+            new = kept * np.float64(v[i]) + fresh * g
             v[i] = new
-            w[i] = float(w[i]) + step * (mu * new + direct * g)
+            w[i] = np.float64(w[i]) + step * (mu * new + direct * g)
     else:
         for i in range(count):
-            new = kept * float(v[i]) + fresh * float(dw[i])
+            new = kept * np.float64(v[i]) + fresh * np.float64(dw[i])
             v[i] = new
-            w[i] = float(w[i]) + step * new
+            w[i] = np.float64(w[i]) + step * new
     _finished(op, hyper, theta)
     return 0.0
 
@@ -151,10 +153,10 @@ def rmsprop(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int)
     fresh = 1.0 - rho
     within, beside = (hyper[EPSILON], 0.0) if op[INSIDE] != 0 else (0.0, hyper[EPSILON])
     for i in range(count):
-        g = float(dw[i])
-        square = rho * float(s[i]) + fresh * (g * g)
+        g = np.float64(dw[i])
+        square = rho * np.float64(s[i]) + fresh * (g * g)
         s[i] = square
-        w[i] = float(w[i]) - rate * _quotient(g, math.sqrt(square + within) + beside)
+        w[i] = np.float64(w[i]) - rate * _quotient(g, math.sqrt(square + within) + beside)
     _finished(op, hyper, theta)
     return 0.0
 
@@ -180,12 +182,12 @@ def adam(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) ->
     fresh1, fresh2 = 1.0 - beta1, 1.0 - beta2
     within, beside = (hyper[EPSILON], 0.0) if op[INSIDE] != 0 else (0.0, hyper[EPSILON])
     for i in range(count):
-        g = float(dw[i])
-        mean = beta1 * float(m[i]) + fresh1 * g
-        square = beta2 * float(s[i]) + fresh2 * (g * g)
+        g = np.float64(dw[i])
+        mean = beta1 * np.float64(m[i]) + fresh1 * g
+        square = beta2 * np.float64(s[i]) + fresh2 * (g * g)
         m[i] = mean
         s[i] = square
-        w[i] = float(w[i]) - a * _quotient(mean, math.sqrt(b * square + within) + beside)
+        w[i] = np.float64(w[i]) - a * _quotient(mean, math.sqrt(b * square + within) + beside)
     _finished(op, hyper, theta)
     return 0.0
 
@@ -196,7 +198,7 @@ def decay_gradient(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
     w, dw = shifted(theta, op[START]), shifted(dtheta, op[START])
     l2, l1 = hyper[COUPLED_L2], hyper[COUPLED_L1]
     for i in range(op[STOP] - op[START]):
-        dw[i] = float(dw[i]) + _decay(float(w[i]), l2, l1)
+        dw[i] = np.float64(dw[i]) + _decay(np.float64(w[i]), l2, l1)
     return 0.0
 
 
@@ -204,7 +206,7 @@ def decay_gradient(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
 def _sum_of_squares(dw: Any, count: int, scale: float) -> float:
     total = 0.0
     for i in range(count):
-        g = scale * float(dw[i])
+        g = scale * np.float64(dw[i])
         total += g * g
     return total
 
@@ -217,7 +219,7 @@ def _norm(dw: Any, count: int) -> float:
         return math.sqrt(total)
     largest = 0.0
     for i in range(count):
-        largest = max(largest, abs(float(dw[i])))
+        largest = max(largest, abs(np.float64(dw[i])))
     if largest == 0.0 or largest == math.inf:
         return largest
     scale = 2.0**-600 if largest > 1.0 else 2.0**600
@@ -246,7 +248,7 @@ def not_finite(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: i
     for k in range(op[UNITS] + 1):
         values = shifted(theta, op[START]) if k == 0 else shifted(dtheta, op[START] + k * op[STRIDE])
         for i in range(count):
-            value = float(values[i])
+            value = np.float64(values[i])
             bad += 1 if value - value != 0.0 else 0
     return float(bad)
 
