@@ -125,7 +125,10 @@ class CaseRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof
     causes: tuple[Cause, ...] = ()
 
 
-class Figure(msgspec.Struct, frozen=True):
+Points = tuple[tuple[float, float], ...]
+
+
+class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     """One measured figure."""
 
     name: str
@@ -139,6 +142,8 @@ class Figure(msgspec.Struct, frozen=True):
     command: str
     """The command that measures it again."""
     note: str = ""
+    curves: dict[str, dict[str, Points]] = {}
+    """Of a figure that is drawn: panel → line → points (x, y), what each measures as the picture says."""
 
 
 class FiguresRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.figures/1"):

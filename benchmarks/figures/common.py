@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gradproof.record import Figure
+from gradproof.record import Figure, Points
 
 Progress = Callable[[str], None]
 Measure = Callable[[Progress], Figure]
@@ -23,6 +23,7 @@ PACKAGES: Final = (
     "torch",
     "jax",
     "jaxlib",
+    "scikit-learn",
 )
 """Packages whose versions a record of figures keeps."""
 
@@ -37,6 +38,7 @@ def figure(
     provided: bool = True,
     peers: Mapping[str, float] | None = None,
     note: str = "",
+    curves: Mapping[str, Mapping[str, Points]] | None = None,
 ) -> Figure:
     """A figure with its goal in words and whether it is met: value ≤ ``at_most`` or value ≥ ``at_least``.
 
@@ -56,4 +58,5 @@ def figure(
         peers=dict(peers or {}),
         command=f"python -m benchmarks figures {name}",
         note=note,
+        curves={panel: dict(lines) for panel, lines in (curves or {}).items()},
     )
