@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gradproof.layers import Activation as Activation
     from gradproof.layers import Branches as Branches
     from gradproof.layers import Dense as Dense
+    from gradproof.layers import Dropout as Dropout
     from gradproof.layers import Maxout as Maxout
     from gradproof.layers import Residual as Residual
     from gradproof.loss import Loss as Loss
@@ -65,6 +66,7 @@ _HOME = {
     "CaseVerdict": "gradproof.verdict",
     "Clipping": "gradproof.optimiser",
     "Dense": "gradproof.layers",
+    "Dropout": "gradproof.layers",
     "EngineSupports": "gradproof.engines",
     "Finding": "gradproof.verdict",
     "Gradients": "gradproof.gradients",

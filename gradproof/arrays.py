@@ -14,6 +14,7 @@ from gradproof.vocabulary import DTYPES
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 
 class ArrayData(msgspec.Struct, frozen=True):
@@ -48,6 +49,41 @@ def frozen_array(argument: str, values: npt.ArrayLike, dtype: str, shape: tuple[
         raise ArgumentError(f"{argument}{list(index)}", f"a finite {dtype}", str(given[index]))
     array.setflags(write=False)
     return array
+
+
+class MaskData(msgspec.Struct, frozen=True):
+    """A mask as JSON keeps it: ``kept`` in C order."""
+
+    shape: tuple[int, ...]
+    kept: list[bool]
+
+
+def frozen_mask(argument: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> Mask:
+    """A read-only copy of a mask: booleans, or the numbers 0 and 1, of this shape. Raises ArgumentError otherwise."""
+    try:
+        given = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ArgumentError(argument, "rows of one length", str(error)) from error
+    if given.dtype.kind not in "fiub" or not np.all((given == 0) | (given == 1)):
+        kind = f"dtype {given.dtype}" if given.dtype.kind not in "fiub" else "other numbers"
+        raise ArgumentError(argument, "booleans, True where an entry is kept (or the numbers 0 and 1)", kind)
+    if given.shape != shape:
+        raise ArgumentError(argument, f"shape {shape}", f"shape {given.shape}")
+    mask = given.astype(np.bool_, order="C", copy=True)
+    mask.setflags(write=False)
+    return mask
+
+
+def to_mask_data(mask: Mask) -> MaskData:
+    """A mask for JSON."""
+    return MaskData(mask.shape, mask.ravel().tolist())
+
+
+def from_mask_data(data: MaskData) -> Mask:
+    """The mask that ``to_mask_data`` was given. Raises RecordError on damage."""
+    if any(size < 0 for size in data.shape) or len(data.kept) != math.prod(data.shape):
+        raise RecordError(f"mask: expected {math.prod(data.shape)} booleans, got {len(data.kept)}")
+    return np.array(data.kept, dtype=np.bool_).reshape(data.shape)
 
 
 def to_data(array: npt.ArrayLike) -> ArrayData:

@@ -6,13 +6,25 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from gradproof.arrays import ArrayData, Floats, from_data, frozen_array, to_data
+from gradproof.arrays import (
+    Array,
+    ArrayData,
+    Floats,
+    Mask,
+    MaskData,
+    from_data,
+    from_mask_data,
+    frozen_array,
+    frozen_mask,
+    to_data,
+    to_mask_data,
+)
 from gradproof.errors import ArgumentError
 from gradproof.network import Network
 from gradproof.vocabulary import DTYPES, Dtype
@@ -24,8 +36,17 @@ ID_LENGTH = 12
 """Hex digits of an id: 48 bits, so that a million cases collide with probability 2e-3 at most."""
 
 
-class CaseData(msgspec.Struct, frozen=True, tag_field="kind", tag="network"):
-    """A case as JSON keeps it."""
+MASK: Final = "mask"
+"""The role of a dropout layer's mask, behind the layer's path as a parameter's is: ``1.mask``."""
+
+
+def mask_name(path: str) -> str:
+    """What the mask of a dropout layer is called among a case's arrays: ``1.mask``."""
+    return f"{path}.{MASK}"
+
+
+class CaseData(msgspec.Struct, frozen=True, tag_field="kind", tag="network", omit_defaults=True):
+    """A case as JSON keeps it; without masks there is no word of them."""
 
     network: Network
     dtype: Dtype
@@ -35,6 +56,7 @@ class CaseData(msgspec.Struct, frozen=True, tag_field="kind", tag="network"):
     upstream: ArrayData | None
     sample_weights: ArrayData | None
     tags: tuple[str, ...]
+    masks: dict[str, MaskData] = {}
 
 
 class Case:
@@ -50,6 +72,8 @@ class Case:
         dtype: the precision that an implementation is asked to compute in. Numbers are rounded to it once, here, and
             are exact from then on.
         tags: words that say what is special about this case.
+        masks: path of each of ``network.dropouts`` → booleans (batch, *shape of the layer), True where an entry is
+            kept; none at all where the network is evaluated without dropout.
 
     Raises ArgumentError, naming the argument, for wrong names or shapes, numbers that are not finite, and targets
     that the loss does not admit.
@@ -59,6 +83,7 @@ class Case:
         "__dict__",
         "dtype",
         "inputs",
+        "masks",
         "network",
         "parameters",
         "sample_weights",
@@ -75,6 +100,7 @@ class Case:
     sample_weights: Floats | None
     dtype: Dtype
     tags: tuple[str, ...]
+    masks: Mapping[str, Mask]
 
     def __init__(
         self,
@@ -87,6 +113,7 @@ class Case:
         sample_weights: npt.ArrayLike | None = None,
         dtype: Dtype = "float64",
         tags: Iterable[str] = (),
+        masks: Mapping[str, npt.ArrayLike] | None = None,
     ) -> None:
         if not isinstance(network, Network):
             raise ArgumentError("network", "a Network", network)
@@ -123,6 +150,7 @@ class Case:
             "sample_weights": weights,
             "dtype": dtype,
             "tags": tuple(sorted({tags} if isinstance(tags, str) else set(map(str, tags)))),
+            "masks": _masks(network, len(batch), masks),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -185,15 +213,16 @@ class Case:
         """The network in one line."""
         return str(self.network)
 
-    def arrays(self) -> dict[str, Floats]:
-        """Parameters in the order of computation, then the batch."""
+    def arrays(self) -> dict[str, Array]:
+        """Parameters in the order of computation, then the batch, then the masks of dropout layers."""
         batch = {
             "inputs": self.inputs,
             "targets": self.targets,
             "upstream": self.upstream,
             "sample weights": self.sample_weights,
         }
-        return {**self.parameters, **{name: array for name, array in batch.items() if array is not None}}
+        masks = {mask_name(path): mask for path, mask in self.masks.items()}
+        return {**self.parameters, **{name: array for name, array in batch.items() if array is not None}, **masks}
 
     def parameter(self, position: str) -> Floats:
         """The array that a position in the tree uses, following sharing."""
@@ -210,8 +239,9 @@ class Case:
         sample_weights: npt.ArrayLike | None = None,
         dtype: Dtype | None = None,
         tags: Iterable[str] | None = None,
+        masks: Mapping[str, npt.ArrayLike] | None = None,
     ) -> Case:
-        """This case with some of its fields changed; validated anew."""
+        """This case with some of its fields changed; validated anew. ``masks={}`` takes dropout's masks away."""
         return Case(
             self.network if network is None else network,
             self.parameters if parameters is None else parameters,
@@ -221,6 +251,7 @@ class Case:
             sample_weights=self.sample_weights if sample_weights is None else sample_weights,
             dtype=self.dtype if dtype is None else dtype,
             tags=self.tags if tags is None else tags,
+            masks=self.masks if masks is None else masks,
         )
 
     def to_data(self) -> CaseData:
@@ -234,6 +265,7 @@ class Case:
             upstream=_data(self.upstream),
             sample_weights=_data(self.sample_weights),
             tags=self.tags,
+            masks={path: to_mask_data(mask) for path, mask in self.masks.items()},
         )
 
     @classmethod
@@ -248,6 +280,7 @@ class Case:
             sample_weights=_array(data.sample_weights),
             dtype=data.dtype,
             tags=data.tags,
+            masks={path: from_mask_data(mask) for path, mask in data.masks.items()},
         )
 
     def __eq__(self, other: object) -> bool:
@@ -258,6 +291,21 @@ class Case:
 
     def __repr__(self) -> str:
         return f"<Case {self.id}: {self.network}, batch {self.batch}, {self.dtype}>"
+
+
+def _masks(network: Network, batch: int, given: Mapping[str, npt.ArrayLike] | None) -> Mapping[str, Mask]:
+    if given is None:
+        given = {}
+    paths = list(network.dropouts)
+    names = f"paths {paths}, or no masks" if paths else "no masks, since the network has no dropout"
+    if not isinstance(given, Mapping):
+        raise ArgumentError("masks", names, type(given).__name__)
+    if given and set(given) != set(paths):
+        raise ArgumentError("masks", names, f"{list(given)}")
+    shapes = network.dropouts.items() if given else ()
+    return MappingProxyType(
+        {path: frozen_mask(f"masks[{path!r}]", given[path], (batch, *shape)) for path, shape in shapes}
+    )
 
 
 def _data(array: Floats | None) -> ArrayData | None:

@@ -137,6 +137,38 @@ class Maxout(msgspec.Struct, frozen=True, tag_field="kind", tag="maxout"):
         return f"maxout {self.pieces}"
 
 
+class Dropout(msgspec.Struct, frozen=True, tag_field="kind", tag="dropout"):
+    """Inverted dropout, y = a ⊙ mask / (1 − probability): entries are dropped, and the others grow to keep the mean.
+
+    The mask, of True where an entry is kept, comes with the batch (``Case.masks``); without masks a network is
+    evaluated, and the layer is the identity. ``probability``, that of an entry to be dropped, is the float64 as it is;
+    0 ≤ probability < 1. Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, *Dropout: a simple way to prevent
+    neural networks from overfitting*, JMLR 15, 2014, §10 for the inverted form.
+    """
+
+    probability: float
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "probability", real("dropout.probability", self.probability) + 0.0)
+
+    def parameter_shapes(self, path: str, input_shape: Shape) -> dict[str, Shape]:
+        """Nothing."""
+        if not 0 <= self.probability < 1:
+            raise NetworkError(f"layer {path}", "dropout with 0 <= probability < 1", self.probability)
+        return {}
+
+    def output_shape(self, path: str, input_shape: Shape) -> Shape:
+        """The shape of its inputs."""
+        return input_shape
+
+    def output_range(self, input_range: Interval, input_shape: Shape) -> Interval:
+        """Unbounded: what is dropped is 0, and the rest grows."""
+        return REALS
+
+    def __str__(self) -> str:
+        return f"dropout {self.probability!r}"
+
+
 class Residual(msgspec.Struct, frozen=True, tag_field="kind", tag="residual"):
     """A residual connection, y = x + body(x). Paths inside start with ``body``: ``"2.body.0.weight"``."""
 
@@ -215,7 +247,7 @@ class Branches(msgspec.Struct, frozen=True, tag_field="kind", tag="branches"):
         return f"{self.merge}({', '.join(chain_text(body) for body in self.bodies)})"
 
 
-Layer = Dense | Activation | Maxout | Residual | Branches
+Layer = Dense | Activation | Maxout | Dropout | Residual | Branches
 
 
 class Site(msgspec.Struct, frozen=True):

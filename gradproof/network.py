@@ -10,7 +10,7 @@ import msgspec
 
 from gradproof.checks import whole, words
 from gradproof.errors import NetworkError
-from gradproof.layers import BIAS, Dense, Layer, Shape, Site, chain_of, chain_text, walk
+from gradproof.layers import BIAS, Dense, Dropout, Layer, Shape, Site, chain_of, chain_text, walk
 from gradproof.loss import Loss, Penalty
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ class Network(msgspec.Struct, frozen=True, dict=True):
         if self.penalty is None:
             return ()
         return tuple(n for n in self.parameter_shapes if self.penalty.biases or not is_bias(n))
+
+    @cached_property
+    def dropouts(self) -> Mapping[str, Shape]:
+        """Every dropout layer, in the order of computation: path → shape of one sample's mask."""
+        sites = (site for site in self.sites if isinstance(site.layer, Dropout))
+        return MappingProxyType({site.path: site.output_shape for site in sites})
 
     def parameter_at(self, position: str) -> str:
         """The parameter that a place in the tree uses: itself unless it is shared."""

@@ -13,7 +13,7 @@ import msgspec
 from gradproof.checks import span, truth, whole
 from gradproof.declaration import Declaration, Target, declared, declaring
 from gradproof.errors import ArgumentError, NetworkError
-from gradproof.layers import Activation, Layer, Shape
+from gradproof.layers import Activation, Dropout, Layer, Shape
 from gradproof.layouts import LAYOUTS, Layout
 from gradproof.loss import Loss
 from gradproof.network import Network
@@ -28,8 +28,10 @@ GradientsAre = Literal["returned", "added", "written"]
 as ``+=`` does; or ``written`` over whatever these hold, as ``out=`` does."""
 GRADIENTS_ARE: Final[tuple[GradientsAre, ...]] = get_args(GradientsAre)
 
-KINDS: Final = MappingProxyType({str(kind.__struct_config__.tag): kind for kind in get_args(Layer)})
-"""Every kind of layer by the word that its JSON has for it."""
+KINDS: Final = MappingProxyType(
+    {str(kind.__struct_config__.tag): kind for kind in get_args(Layer) if kind is not Dropout}
+)
+"""Every kind of layer that is an operation, by the word that its JSON has for it: dropout wants a network's masks."""
 MOST_AXES: Final = 4
 """Axes of one sample that are tried, to find out how many a layer wants."""
 
@@ -53,6 +55,9 @@ class Operation(msgspec.Struct, frozen=True, dict=True):
             raise ArgumentError("operation", "a layer or a loss", "neither")
         if self.layers:
             msgspec.structs.force_setattr(self, "input_shape", self._network.input_shape)
+            if self._network.dropouts:
+                expected = "layers without dropout, whose masks come with cases of networks alone (gradproof.target)"
+                raise ArgumentError("operation", expected, str(self._network))
         elif not self.input_shape or any(whole("input_shape", size) < 1 for size in self.input_shape):
             raise ArgumentError("input_shape", "at least one axis, each of size 1 or more", self.input_shape)
 

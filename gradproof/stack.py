@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
-from gradproof.arrays import Floats
+from gradproof.arrays import Floats, Mask
 from gradproof.errors import ArgumentError
-from gradproof.layers import Activation, Dense
+from gradproof.layers import Activation, Dense, Dropout
 
 if TYPE_CHECKING:
     from gradproof.case import Case
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stack:
-    """The dense layers of a case in order, each followed by at most one activation.
+    """The dense layers of a case in order, each followed by at most one activation, and that by at most one dropout.
 
     widths: of inputs, hidden layers and outputs. weights: (fan_in, units) each. biases: (units,) each, None where a
     layer has none. activations: a name for each dense layer, ``identity`` where none follows. parameters: the slope
-    or other parameter of each activation, None where it has none. paths: of the dense layers.
+    or other parameter of each activation, None where it has none. paths: of the dense layers. probabilities: of an
+    entry to be dropped behind each activation, 0 where no dropout follows. masks: (batch, units) each, True where an
+    entry is kept, None where nothing is dropped.
     """
 
     widths: tuple[int, ...]
@@ -31,6 +33,8 @@ class Stack:
     activations: tuple[str, ...]
     parameters: tuple[float | None, ...]
     paths: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    masks: tuple[Mask | None, ...]
 
     @classmethod
     def of(cls, case: Case) -> Stack:
@@ -38,6 +42,7 @@ class Stack:
         network = case.network
         dense: list[tuple[str, Dense]] = []
         activations: list[Activation] = []
+        dropped: dict[int, tuple[float, Mask | None]] = {}
         for site in network.sites:
             if isinstance(site.layer, Dense):
                 if len(activations) < len(dense):
@@ -45,10 +50,13 @@ class Stack:
                 dense.append((site.path, site.layer))
             elif isinstance(site.layer, Activation) and len(activations) == len(dense) - 1:
                 activations.append(site.layer)
+            elif isinstance(site.layer, Dropout) and dense and len(dense) - 1 not in dropped:
+                if len(activations) < len(dense):
+                    activations.append(Activation("identity"))
+                dropped[len(dense) - 1] = (site.layer.probability, case.masks.get(site.path))
             else:
-                raise ArgumentError(
-                    "case.network", "dense layers, each followed by at most one activation", str(network)
-                )
+                expected = "dense layers, each followed by at most one activation, and that by at most one dropout"
+                raise ArgumentError("case.network", expected, str(network))
         if len(activations) < len(dense):
             activations.append(Activation("identity"))
         return cls(
@@ -58,6 +66,8 @@ class Stack:
             activations=tuple(activation.name for activation in activations),
             parameters=tuple(activation.parameter for activation in activations),
             paths=tuple(path for path, _ in dense),
+            probabilities=tuple(dropped.get(number, (0.0, None))[0] for number in range(len(dense))),
+            masks=tuple(dropped.get(number, (0.0, None))[1] for number in range(len(dense))),
         )
 
     def name(

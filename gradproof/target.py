@@ -35,6 +35,8 @@ class Supports(Declaration, frozen=True, kw_only=True):
     sample_weights, residual, branches, shared, frozen: whether cases may have them.
     maxout: whether hidden layers may be ``Maxout`` units of two or three pieces, behind a dense layer so many times as
         wide.
+    dropout: whether hidden layers may have ``Dropout`` behind their activation; such a case always brings its masks
+        (``case.masks``, or ``case.stack.masks`` layer by layer).
     dtypes: the precisions that it computes in.
     rates: of a target that only trains, the rates of the steps that its gradients are worked out from; where two give
         different gradients, its answer is that of the first. No more is asked of a target that declares it.
@@ -54,6 +56,7 @@ class Supports(Declaration, frozen=True, kw_only=True):
     penalties: tuple[str, ...] = ()
     sample_weights: bool = False
     maxout: bool = False
+    dropout: bool = False
     residual: bool = False
     branches: bool = False
     shared: bool = False

@@ -157,7 +157,7 @@ def allowance(
     enclosed = enclosed or enclosure(case)
     magnitudes = {name: np.abs(array.astype(np.float64)) for name, array in leaf_values(case).items()}
     rounds = wanted != case.dtype
-    roundings = {name: size * target.unit + target.tiny for name, size in magnitudes.items()} if rounds else {}
+    roundings = {name: _rounded(size, target) for name, size in magnitudes.items()} if rounds else {}
     bound = RunningBound(target, enclosed, magnitudes, roundings)
     errors = {name: ROUND_UP * bound.closed(node) for name, node in enclosed.computation.results.items()}
     errors[LOSS] = errors[LOSS] + ROUND_UP * bound.slack(enclosed.computation.results[LOSS])
@@ -419,6 +419,11 @@ class RunningBound:
         jump = _upward(abs(above - below))
         self.near_kinks += sum(unsure) if jump else 0
         return np.where(np.array(unsure, dtype=bool).reshape(node.shape), jump, 0.0) + rounded
+
+
+def _rounded(size: Bound, target: Format) -> Bound:
+    """What numbers of a size are off by in a format; 0 and 1 are numbers of all of them, and so are masks."""
+    return np.where((size == 0) | (size == 1), 0.0, size * target.unit + target.tiny)
 
 
 def _added(x: OpenSum, y: OpenSum) -> OpenSum:

@@ -52,13 +52,15 @@ class WholeLoss:
 
 
 @lru_cache(maxsize=32)
-def whole_loss(network: Network, batch: int = 1, *, weighted: bool = False, opaque: bool = False) -> WholeLoss:
+def whole_loss(
+    network: Network, batch: int = 1, *, weighted: bool = False, opaque: bool = False, masked: bool = False
+) -> WholeLoss:
     """The loss of a network for a batch size as one expression, by its forward program alone.
 
     opaque: exp, log, tanh and erfc are functions of which SymPy knows the derivative and nothing else: it merges no
     two of them (exp(a) exp(b) into exp(a + b), say).
     """
-    computation = program(network, batch, weighted)
+    computation = program(network, batch, weighted, masked)
     leaves = leaf_symbols(network, computation.leaves)
     arithmetic = _OpaqueArithmetic() if opaque else ExpressionArithmetic()
     strength = strength_symbol(network)
@@ -88,7 +90,7 @@ class Identity:
         return all(bool(np.all(entries)) for entries in self.proved.values())
 
 
-def prove_identity(network: Network, batch: int = 1, *, weighted: bool = False) -> Identity:
+def prove_identity(network: Network, batch: int = 1, *, weighted: bool = False, masked: bool = False) -> Identity:
     """Proves, entry by entry, that the symbolic program's gradient is SymPy's derivative of the whole loss.
 
     In the difference of the two every exp(…), log(…) and tanh(…) is replaced by an unknown of its own, and so is the
@@ -102,8 +104,8 @@ def prove_identity(network: Network, batch: int = 1, *, weighted: bool = False) 
     unknowns += batch * int(np.prod(network.input_shape))
     if unknowns > MOST_UNKNOWNS:
         raise ArgumentError("network", f"at most {MOST_UNKNOWNS} parameters and inputs to prove an identity", unknowns)
-    brute = whole_loss(network, batch, weighted=weighted, opaque=True)
-    view = _opaque_view(symbolic(network, batch, weighted=weighted))
+    brute = whole_loss(network, batch, weighted=weighted, opaque=True, masked=masked)
+    view = _opaque_view(symbolic(network, batch, weighted=weighted, masked=masked))
     unknown_of: dict[Any, Any] = {}
     proved = {
         name: np.array(
@@ -143,9 +145,9 @@ def enclose_difference(case: Case, digits: int = 100) -> Difference:
 
     Precision rises until every difference is below 10^−digits, or proved not to be 0, or MOST_BITS are reached.
     """
-    weighted = case.sample_weights is not None
-    brute = whole_loss(case.network, case.batch, weighted=weighted)
-    view = symbolic(case.network, case.batch, weighted=weighted)
+    given = {"weighted": case.sample_weights is not None, "masked": bool(case.masks)}
+    brute = whole_loss(case.network, case.batch, **given)
+    view = symbolic(case.network, case.batch, **given)
     expressions = {LOSS: np.array(brute.loss, dtype=object)}
     expressions |= {name: brute.gradient(name) for name in (*case.network.trainable, INPUTS)}
     bits = 4 * digits + 64

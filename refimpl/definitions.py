@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
-from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual
 from gradproof.loss import Loss, Penalty
 from refimpl.language import (
     Node,
@@ -29,6 +29,14 @@ from refimpl.language import (
 
 Parameters = Callable[[str], Node]
 """Gives the node of a parameter by its position's path."""
+Masks = Callable[[str], Node | None]
+"""Gives the mask of a dropout layer by its path; None where a network is evaluated without."""
+SHORT_BITS = 8
+"""Significant bits that a number has in the narrowest format, bfloat16."""
+
+
+def unmasked(path: str) -> None:
+    """No layer has a mask."""
 
 
 def elementwise(name: str) -> Callable[[Node, Activation], Node]:
@@ -105,17 +113,34 @@ def maxout(x: Node, pieces: int) -> Node:
     return largest(reshape(x, (*axes, features // pieces, pieces)), "maxout")
 
 
-def chain(x: Node, layers: tuple[Layer, ...], parameter: Parameters, prefix: str = "") -> Node:
+def dropout(x: Node, layer: Dropout, mask: Node | None) -> Node:
+    """X ⊙ mask / (1 − p), 1 at a kept entry of the mask and 0 at a dropped one; x itself without a mask.
+
+    Implementations scale the mask or what is kept, by 1/(1 − p) or dividing by 1 − p. The factor's own two roundings
+    are those of 1 − p and its reciprocal. Where p is rounded too, it is off by u·p at most, and the factor by
+    p/(1 − p)·u to first order: so many roundings more, and one for what the three make together. A p of no more bits
+    than any format has is never rounded.
+    """
+    if mask is None:
+        return x
+    probability = Fraction(layer.probability)
+    factor = scale(ones(x.shape), 1 / (1 - probability))
+    if (probability * 2**SHORT_BITS).denominator != 1:
+        factor = detour(factor, math.ceil(probability / (1 - probability)) + 1, factor)
+    return x * (mask * factor)
+
+
+def chain(x: Node, layers: tuple[Layer, ...], parameter: Parameters, prefix: str = "", mask: Masks = unmasked) -> Node:
     """Layers one after another."""
     for number, layer in enumerate(layers):
         path = f"{prefix}{number}"
-        output = layer_output(x, layer, path, parameter)
+        output = layer_output(x, layer, path, parameter, mask)
         # A named node is a new node. Where a layer passes its input on, a new one would cut x off from its gradient.
         x = output if output is x else output.named(f"layer {path}: {layer}")
     return x
 
 
-def layer_output(x: Node, layer: Layer, path: str, parameter: Parameters) -> Node:
+def layer_output(x: Node, layer: Layer, path: str, parameter: Parameters, mask: Masks = unmasked) -> Node:
     """One layer's outputs for the inputs x (batch, …)."""
     match layer:
         case Dense():
@@ -124,10 +149,12 @@ def layer_output(x: Node, layer: Layer, path: str, parameter: Parameters) -> Nod
             return ACTIVATIONS[layer.name](x, layer)
         case Maxout():
             return maxout(x, layer.pieces)
+        case Dropout():
+            return dropout(x, layer, mask(path))
         case Residual():
-            return x + chain(x, layer.body, parameter, f"{path}.body.")
+            return x + chain(x, layer.body, parameter, f"{path}.body.", mask)
         case Branches():
-            outputs = [chain(x, body, parameter, f"{path}.{step}.") for step, body in layer.chains()]
+            outputs = [chain(x, body, parameter, f"{path}.{step}.", mask) for step, body in layer.chains()]
             if layer.merge == "concat":
                 return join(outputs, -1)
             merged = outputs[0]

@@ -109,13 +109,14 @@ def numbers(view: Symbolic, case: Case, digits: int) -> Numbers:
         ("case.network", view.network, case.network),
         ("case.batch", view.batch, case.batch),
         ("case.sample_weights", view.weighted, case.sample_weights is not None),
+        ("case.masks", view.masked, bool(case.masks)),
     ):
         if expected != got:
             raise ArgumentError(argument, str(expected), str(got))
     if digits < 1:
         raise ArgumentError("digits", "at least 1", digits)
     if view.functions:  # the same symbols, with the definitions in place of σ
-        view = symbolic(view.network, view.batch, weighted=view.weighted)
+        view = symbolic(view.network, view.batch, weighted=view.weighted, masked=view.masked)
     needed = math.ceil(digits * math.log2(10)) + 2
     most = max(MOST_BITS, 2 * needed)
     bits = max(64, needed + 32)

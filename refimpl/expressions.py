@@ -130,6 +130,8 @@ class ExpressionArithmetic(ObjectArithmetic):
             symbol = Entry(text, rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else text)
             self.constants[symbol] = value
             return symbol
+        if value.denominator > PLAIN_DENOMINATOR and Fraction(float(1 - 1 / value)) == 1 - 1 / value:
+            return 1 / (1 - self.number(1 - 1 / value))  # dropout's factor, by the probability that it is made of
         return sympy.Rational(value.numerator, value.denominator)
 
     def function_one(self, name: str, x: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradproof.case import Case
+from gradproof.case import Case, mask_name
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.network import Network
 from refimpl.arithmetic import FloatArithmetic, run
@@ -19,7 +19,7 @@ from refimpl.definitions import chain, losses_of, penalty_of, reduced
 from refimpl.language import Node, gradients, leaf, total
 
 X, TARGETS, UPSTREAM, SAMPLE_WEIGHTS = "x", "t", "upstream", "sample_weights"
-"""Names of the leaves that are no parameters; parameters' names hold a dot."""
+"""Names of the leaves that are no parameters; parameters' names hold a dot, and so do those of masks (``1.mask``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,13 @@ class Program:
 
 
 @lru_cache(maxsize=256)
-def program(network: Network, batch: int, weighted: bool) -> Program:
-    """The program of a network for a batch size, with or without sample weights."""
+def program(network: Network, batch: int, weighted: bool, masked: bool = False) -> Program:
+    """The program of a network for a batch size, with or without sample weights, with or without masks of dropout."""
     leaves = {name: leaf(name, shape) for name, shape in network.parameter_shapes.items()}
     x = leaves[X] = leaf(X, (batch, *network.input_shape))
-    outputs = chain(x, network.layers, lambda position: leaves[network.parameter_at(position)])
+    masks = mask_leaves(network, batch) if masked else {}
+    leaves |= {mask_name(path): mask for path, mask in masks.items()}
+    outputs = chain(x, network.layers, lambda position: leaves[network.parameter_at(position)], mask=masks.get)
     if network.loss is None:
         upstream = leaves[UPSTREAM] = leaf(UPSTREAM, outputs.shape)
         loss = total(upstream * outputs, tuple(range(len(outputs.shape))))
@@ -55,13 +57,19 @@ def program(network: Network, batch: int, weighted: bool) -> Program:
 
 def program_of(case: Case) -> Program:
     """The program of a case."""
-    return program(case.network, case.batch, case.sample_weights is not None)
+    return program(case.network, case.batch, case.sample_weights is not None, bool(case.masks))
+
+
+def mask_leaves(network: Network, batch: int) -> dict[str, Node]:
+    """Path of each dropout layer → the leaf of its mask."""
+    return {path: leaf(mask_name(path), (batch, *shape)) for path, shape in network.dropouts.items()}
 
 
 def leaf_values(case: Case) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a case under the names of its program's leaves."""
     batch = {X: case.inputs, TARGETS: case.targets, UPSTREAM: case.upstream, SAMPLE_WEIGHTS: case.sample_weights}
-    return {**case.parameters, **{name: array for name, array in batch.items() if array is not None}}
+    masks = {mask_name(path): mask.astype(case.dtype) for path, mask in case.masks.items()}
+    return {**case.parameters, **{name: array for name, array in batch.items() if array is not None}, **masks}
 
 
 def evaluate_numpy(

@@ -8,7 +8,8 @@ stand for, grows with depth and is made when it is asked for.
 Names, in text and LaTeX, for a layer with path p (indices count from 0; the sample comes first in batches):
 
 - ``w0[1,2]``, ``b0[2]``: weights and biases; ``x[1]``, ``t[1]``: inputs, targets; ``g[1]``: upstream gradient;
-  ``omega[n]``: sample weights; ``lambda``: strength of the penalty; ``0.01``: the float64 nearest to that decimal;
+  ``omega[n]``: sample weights; ``m1[2]``: the mask of a dropout layer, 0 or 1; ``lambda``: strength of the penalty;
+  ``0.01``: the float64 nearest to that decimal;
 - ``z0[2]``, ``a1[2]``, ``y2[2]``: outputs of dense layers, activations, and residual or branching layers;
 - ``a1'[2]``: the slope of an activation; ``u3``: a subexpression that several formulas use;
 - ``dz0[2]`` (LaTeX δ): ∂L/∂z0[2]; ``dw0[1,2]``, ``dx[1]``: gradient entries;
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy
 
-from gradproof.case import Case
+from gradproof.case import Case, mask_name
 from gradproof.errors import ArgumentError
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
 from gradproof.layers import Activation, Dense, Shape
@@ -74,13 +75,17 @@ def batch_symbols(name: str, shape: Shape) -> Values:
     return _entries(lambda index: _entry(text, tex, "", _without_one(index, shape)), shape)
 
 
+def mask_symbols(name: str, shape: Shape) -> Values:
+    """A symbol for each entry of a dropout layer's mask; a batch of one sample shows no index for it."""
+    path = name.rpartition(".")[0]
+    return _entries(lambda index: _entry("m", "m", path, _without_one(index, shape)), shape)
+
+
 def leaf_symbols(network: Network, leaves: Mapping[str, Node]) -> dict[str, Values]:
     """A symbol for each entry of each leaf of a network's program."""
-    parameters = network.parameter_shapes
-    return {
-        name: (parameter_symbols if name in parameters else batch_symbols)(name, node.shape)
-        for name, node in leaves.items()
-    }
+    made = dict.fromkeys(network.parameter_shapes, parameter_symbols)
+    made |= {mask_name(path): mask_symbols for path in network.dropouts}
+    return {name: made.get(name, batch_symbols)(name, node.shape) for name, node in leaves.items()}
 
 
 def strength_symbol(network: Network) -> tuple[Any, Any, Fraction] | None:
@@ -102,6 +107,8 @@ class Symbolic:
     batch: int
     weighted: bool
     """Whether cases bring sample weights."""
+    masked: bool
+    """Whether cases bring the masks of dropout."""
     functions: bool
     """Whether activations stay functions, σ(z), in the formulas."""
     program: tuple[Assignment, ...]
@@ -197,7 +204,7 @@ class Symbolic:
 
         The straight-line program is evaluated in ball arithmetic on the case's exact binary numbers, at rising
         precision; entries that a kink reaches are sets, for which precision does not rise.
-        Raises ArgumentError for a case of another network, batch size or use of sample weights.
+        Raises ArgumentError for a case of another network, batch size or use of sample weights or masks.
         """
         from refimpl.exact import numbers
 
@@ -205,16 +212,18 @@ class Symbolic:
 
 
 @lru_cache(maxsize=32)
-def symbolic(network: Network, batch: int = 1, *, weighted: bool = False, functions: bool = False) -> Symbolic:
+def symbolic(
+    network: Network, batch: int = 1, *, weighted: bool = False, functions: bool = False, masked: bool = False
+) -> Symbolic:
     """The symbolic view of a network for a batch size, for small networks.
 
-    weighted: with sample weights. functions: activations and their slopes stay functions, σ(z) and σ'(z), as textbooks
-    write them, instead of what they are defined to be.
+    weighted: with sample weights. masked: with masks of dropout. functions: activations and their slopes stay
+    functions, σ(z) and σ'(z), as textbooks write them, instead of what they are defined to be.
     Raises ArgumentError for a batch below 1 or a program of more than MOST_TERMS terms.
     """
     if batch < 1:
         raise ArgumentError("batch", "at least 1", batch)
-    computation = program(network, batch, weighted)
+    computation = program(network, batch, weighted, masked)
     loss, outputs = computation.results[LOSS], computation.results[OUTPUTS]
     layers = _layer_nodes(network, loss)
     wanted = {name: computation.leaves[name] for name in network.trainable} | {INPUTS: computation.leaves[X]}
@@ -238,6 +247,7 @@ def symbolic(network: Network, batch: int = 1, *, weighted: bool = False, functi
         network,
         batch,
         weighted,
+        masked,
         functions,
         tuple(builder.program),
         MappingProxyType(builder.leaves),

@@ -169,7 +169,7 @@ class Simulation:
         match node.primitive:
             case Leaf():
                 size = np.abs(self.exact(node)) if self.rounds_leaves else np.zeros(node.shape)
-                return self.rounding(size)
+                return self.rounding(np.where(size == 1, 0.0, size))  # 1 is a number of every format
             case Ones() | Seed() | Step() | Share() | Tied() | Anchor():
                 return np.zeros((self.samples, *node.shape))
             case Add():

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.arrays import Floats
+from gradproof.arrays import Array
 from reports.text import line, shorten
 
-Number = np.floating[Any]
+Number = np.floating[Any] | np.bool_
 
 NUMBER_WIDTH = 60
 """Decimal text longer than this is no number that a person reads."""
@@ -95,7 +95,7 @@ def significant(number: float, digits: int = 3) -> str:
     return f"{float(f'{number:.{digits}g}'):,.{decimals}f}"
 
 
-def array_text(array: Floats, width: int) -> str:
+def array_text(array: Array, width: int) -> str:
     """An array as Python writes it, each number the shortest text that gives it back, decimal points aligned.
 
     Of more than ``SMALL`` entries: the shape and the first few.
@@ -112,7 +112,10 @@ def array_text(array: Floats, width: int) -> str:
         return f"{' ' * (before - _point(text))}{text}".ljust(before + after)
 
     text = np.array2string(
-        array, separator=", ", max_line_width=max(width, before + after + 6), formatter={"float_kind": cell}
+        array,
+        separator=", ",
+        max_line_width=max(width, before + after + 6),
+        formatter={"float_kind": cell, "bool": cell},
     )
     return text if array.ndim else text.strip()
 

@@ -320,6 +320,7 @@ FEATURES: tuple[tuple[str, str, Callable[[Case], bool]], ...] = (
     ("with sample weights", "without", lambda case: case.sample_weights is not None),
     ("with shared parameters", "without", lambda case: bool(case.network.shared)),
     ("with frozen parameters", "without", lambda case: bool(case.network.frozen)),
+    ("with dropout", "without", lambda case: bool(case.masks)),
     ("with a residual connection", "without", lambda c: any(isinstance(s.layer, Residual) for s in c.network.sites)),
     ("with branches", "without", lambda case: any(isinstance(s.layer, Branches) for s in case.network.sites)),
     *(_has(kind) for kind in ("softmax", "elu", "gelu", "gelu_tanh", "silu", "hard_tanh")),

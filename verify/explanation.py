@@ -60,7 +60,7 @@ def explain(case: Case, entry: str | None = None) -> Explanation:
     and for an entry that the case does not have.
     """
     name, index = entry_of(case, entry)
-    view = symbolic(case.network, case.batch, weighted=case.sample_weights is not None)
+    view = symbolic(case.network, case.batch, weighted=case.sample_weights is not None, masked=bool(case.masks))
     enclosed = enclosure(case)
     try:
         nearest = repr(float(enclosed.nearest(name)[index]))

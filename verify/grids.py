@@ -21,12 +21,13 @@ Bytes = npt.NDArray[np.uint8]
 JITTER: Final = 0.125
 """Relative size of what is added to numbers of a grid to make them full-length floats."""
 
-# Distances in a pool between neighbouring rows and between parameters, and where targets and sample weights start:
+# Distances in a pool between neighbouring rows, parameters and masks, and where targets and sample weights start:
 # fixed numbers, so that no size moves anything. Pools have prime lengths, so that walks wrap around without meeting
 # themselves; up to a width of 7 no two entries of one array of 18 rows share a byte.
 ROW: Final = 7
 ARRAY: Final = 37
 GOALS: Final = 59
+MASKS: Final = 83
 WEIGHTS: Final = 113
 POOL: Final = 127
 LARGE_POOL: Final = 509

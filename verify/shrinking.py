@@ -25,8 +25,7 @@ Size = tuple[int, int, int, int, float]
 
 def size(case: Case) -> Size:
     """What makes a case hard to check on paper: numbers, layers, a penalty or weights, digits, and magnitude."""
-    arrays = list(_arrays(case).values())
-    numbers = [number for array in arrays for number in array.ravel()]
+    numbers = [number for array in case.arrays().values() for number in array.ravel()]
     extras = (case.network.penalty is not None) + (case.sample_weights is not None)
     digits = sum(len(str(number).removesuffix(".0")) for number in numbers)
     return len(numbers), len(case.network.sites), extras, digits, float(sum(abs(float(number)) for number in numbers))
@@ -44,6 +43,7 @@ def simplify(case: Case, supports: Supports, alike: Alike) -> Case:
         while (smaller := _first(case, _without_a_sample(case, supports), alike)) is not case:
             case = smaller
         case = _first(case, _without_extras(case), alike)
+        case = _first(case, _plainer_masks(case), alike)
         case = _first(case, ({n: np.round(a, d) for n, a in _arrays(case).items()} for d in DECIMALS), alike)
         for name, array in _arrays(case).items():
             plain = (np.full_like(array, number) for number in ROUND)
@@ -71,7 +71,8 @@ def _first(case: Case, changes: Iterable[dict[str, Any]], alike: Alike) -> Case:
 def _without_a_sample(case: Case, supports: Supports) -> Iterator[dict[str, Any]]:
     if case.batch > supports.batch[0]:
         for sample in range(case.batch):
-            yield {name: np.delete(array, sample, axis=0) for name, array in _of_batch(case).items()}
+            arrays: dict[str, Any] = {n: np.delete(array, sample, axis=0) for n, array in _of_batch(case).items()}
+            yield arrays | {"masks": {path: np.delete(mask, sample, axis=0) for path, mask in case.masks.items()}}
 
 
 def _without_extras(case: Case) -> Iterator[dict[str, Any]]:
@@ -79,6 +80,16 @@ def _without_extras(case: Case) -> Iterator[dict[str, Any]]:
         yield {"network": case.network.replace(penalty=None)}
     if case.sample_weights is not None:
         yield {"sample_weights": np.ones_like(case.sample_weights)}
+
+
+def _plainer_masks(case: Case) -> Iterator[dict[str, Any]]:
+    """Masks that keep everything, or one entry more."""
+    for path, mask in case.masks.items():
+        yield {"masks": {**case.masks, path: np.ones_like(mask)}}
+        for index in np.argwhere(~mask):
+            kept = mask.copy()
+            kept[tuple(index)] = True
+            yield {"masks": {**case.masks, path: kept}}
 
 
 def _plainer_entry(name: str, array: Floats, index: tuple[int, ...]) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ one dense layer of width 1, one sample, the numbers 1 and 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
-from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual, Site
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from gradproof.target import PENALTY_FORMS, UPSTREAM, Range, Supports
@@ -29,6 +30,7 @@ from verify.grids import (
     GOALS,
     GRIDS,
     LARGE_POOL,
+    MASKS,
     POOL,
     SAMPLE_WEIGHTS,
     SIGNED_SAMPLE_WEIGHTS,
@@ -52,6 +54,9 @@ SIMPLEST_FIRST: Final = (
 SLOPES: Final = (0.5, 0.25, 0.1, 0.01)
 PIECES: Final = (2, 3)
 """Of maxout units."""
+PROBABILITIES: Final = (0.5, 0.25, 0.2, 0.1, 0.75, 0.9)
+"""Of dropout."""
+ODD_PROBABILITIES: Final = (*PROBABILITIES, 0.0, 0.99)
 ODD_SLOPES: Final = (*SLOPES, 0.0, 1.0, 2.0, -0.5)
 STRENGTHS: Final = (1.0, 0.5, 0.25, 0.1, 0.01, 2.0)
 
@@ -77,6 +82,7 @@ class Limits(TypedDict, total=False):
     penalties: tuple[str, ...]
     sample_weights: bool
     maxout: bool
+    dropout: bool
     residual: bool
     branches: bool
     shared: bool
@@ -101,6 +107,7 @@ def everything() -> Supports:
         penalties=PENALTY_FORMS,
         sample_weights=True,
         maxout=True,
+        dropout=True,
         residual=True,
         branches=True,
         shared=True,
@@ -113,10 +120,10 @@ def networks(supports: Supports | None = None, **limits: Unpack[Limits]) -> st.S
     """Networks within a declaration; with ``supports`` None, whatever a ``Network`` can express.
 
     A network of several dense layers is a chain of blocks: a dense layer and its activation; where declared, a
-    residual connection, branches around such blocks, or maxout units. The last block is a plain one, whose activation
-    keeps its outputs in the loss's domain. With None there are also activations alone, layers without one, branches
-    that pass their inputs through, merges around merges, networks that end in one, and networks without parameters,
-    over one axis or two.
+    residual connection, branches around such blocks, or maxout units, and dropout behind hidden layers. The last block
+    is a plain one, whose activation keeps its outputs in the loss's domain. With None there are also activations alone,
+    layers without one, branches that pass their inputs through, merges around merges, networks that end in one, dropout
+    at the start of a chain, and networks without parameters, over one axis or two.
 
     Shrinks towards the first loss declared (in the vocabulary's order), one dense layer of the least width, the
     simplest activation, no penalty, nothing shared, nothing frozen.
@@ -140,8 +147,10 @@ def cases(
     Weights are scaled by powers of two, so that no pre-activation exceeds ``CALM`` or, in some cases, tagged
     saturated, ``SATURATED``: neither float64 nor float32 overflows or underflows, in any usual formula. Cases
     tagged dyadic hold nothing but multiples of a power of two: sums and products are exact, and zeros under kinks are.
+    Networks with dropout come with masks; with None some come without, to be evaluated.
 
-    Shrinks towards the simplest network, one sample, weights and inputs of 1, biases and targets of 0.
+    Shrinks towards the simplest network, one sample, weights and inputs of 1, biases and targets of 0, masks that keep
+    everything.
 
     Arguments:
         supports: what the implementation at hand declares; None for everything.
@@ -177,7 +186,8 @@ def seeded_case(
     """A case for a network of any size, the same for the same arguments.
 
     Weights are normal with variance 1 / fan_in, so that signals keep their size from layer to layer; biases, inputs
-    and upstream gradients normal; targets random ones of the kind that the loss wants; sample weights in [½, 2).
+    and upstream gradients normal; targets random ones of the kind that the loss wants; sample weights in [½, 2); masks
+    drop each entry with its layer's probability.
     """
     if batch < 1:
         raise ArgumentError("batch", "at least 1", batch)
@@ -189,12 +199,17 @@ def seeded_case(
     inputs = generator.standard_normal((batch, *network.input_shape))
     goal = generator.standard_normal((batch, *network.output_shape))
     weights = generator.uniform(0.5, 2, batch) if sample_weights and network.loss is not None else None
+    masks = {
+        site.path: generator.random((batch, *site.output_shape)) >= site.layer.probability
+        for site in network.sites
+        if isinstance(site.layer, Dropout)
+    }
     if network.loss is None:
-        return Case(network, parameters, inputs, upstream=goal, dtype=dtype)
+        return Case(network, parameters, inputs, upstream=goal, dtype=dtype, masks=masks)
     if network.loss.targets in ("hard", "soft"):
         pool = generator.integers(0, 256, size=LARGE_POOL, dtype=np.uint8)
         goal = _targets(network.loss, pool, goal.shape, 0, goal)
-    return Case(network, parameters, inputs, targets=goal, sample_weights=weights, dtype=dtype)
+    return Case(network, parameters, inputs, targets=goal, sample_weights=weights, dtype=dtype, masks=masks)
 
 
 # ---- what may be drawn ----
@@ -316,18 +331,18 @@ class _Tree:
 
     def chain(self, depth: int, fan_in: int, fan_out: int, last: tuple[str, ...]) -> list[Layer]:
         """Blocks with ``depth`` dense layers in all, from ``fan_in`` to ``fan_out`` features, ``last`` behind them."""
-        layers: list[Layer] = []
+        layers = self.dropout(self.odd and self.menu.supports.dropout and _rarely(self.draw))
         width = fan_in
         end = self.dense(fan_out, last)
         while depth > 1:
             kind = self.kind()
             if kind == "plain":
                 units = next(self.widths)
-                layers += self.dense(units, self.hidden)
+                layers += self.dense(units, self.hidden) + self.dropout(self.menu.supports.dropout)
                 depth, width = depth - 1, units
             elif kind == "maxout":
                 units = next(self.widths)
-                layers += self.maxout(units)
+                layers += self.maxout(units) + self.dropout(self.menu.supports.dropout)
                 depth, width = depth - 1, units
             else:
                 within = _within(self.draw, (min(depth - 1, 1 + (kind == "branches")), depth - 1))
@@ -353,6 +368,14 @@ class _Tree:
         plain, *_ = self.dense(units, self.hidden)
         pieces = _within(self.draw, PIECES)
         return [Dense(units * pieces, isinstance(plain, Dense) and plain.bias), Maxout(pieces)]
+
+    def dropout(self, drawn: bool) -> list[Layer]:
+        """Dropout, once in two where it is ``drawn`` at all."""
+        if not drawn:
+            return []
+        there = _within(self.draw, (0, 1))
+        layer = Dropout(_one(self.draw, ODD_PROBABILITIES if self.odd else PROBABILITIES))
+        return [layer] if there else []
 
     def merge(self, kind: str, depth: int, width: int) -> tuple[Layer, int]:
         """A residual connection or branches with ``depth`` dense layers inside, and the width after it.
@@ -419,7 +442,7 @@ def _network(draw: Draw, menu: _Menu) -> Network:
     fan_in = next(widths)
     fan_out = max(next(widths) if supports.outputs is None else _within(draw, supports.outputs), least)
     free = menu.odd and not own  # whether the last layer may be any
-    no_dense, merge_last = (_within(draw, (0, 15)) == 15, _rarely(draw)) if free else (False, False)
+    no_dense, merge_last = (_within(draw, (0, 15)) >= 14, _rarely(draw)) if free else (False, False)
 
     tree = _Tree(draw, menu, hidden, bias, widths)
     depth = _within(draw, supports.depth)
@@ -511,6 +534,7 @@ def _case(draw: Draw, menu: _Menu, extremes: bool) -> Case:
     extreme = _within(draw, (0, len(_EXTREMES) - 1)) if extremes else 0
     dtype = _one(draw, supports.dtypes)
     weighted = supports.sample_weights and _rarely(draw)
+    evaluated = menu.odd and supports.dropout and _rarely(draw)
     batch, as_outputs = _within(draw, supports.batch), _rarely(draw)
     network = _network(draw, menu)
     outputs = network.output_shape
@@ -518,6 +542,8 @@ def _case(draw: Draw, menu: _Menu, extremes: bool) -> Case:
         batch = outputs[-1]
 
     pool, jitter = numbers.data_pool, numbers.generator
+    if not all(map(_doubles, network.sites)):
+        numbers.tags = [tag for tag in numbers.tags if tag != "dyadic"]
     inputs = jittered(pick(pool, table(numbers.data_grid), (batch, *network.input_shape)), jitter)
     goal = pick(pool, table(numbers.data_grid, zero_first=network.loss is not None), (batch, *outputs), GOALS)
     goal = jittered(goal, jitter)
@@ -526,6 +552,11 @@ def _case(draw: Draw, menu: _Menu, extremes: bool) -> Case:
     weights = None
     if weighted and network.loss is not None:
         weights = pick(pool, table(SIGNED_SAMPLE_WEIGHTS if menu.odd else SAMPLE_WEIGHTS), (batch,), WEIGHTS)
+    dropouts = {} if evaluated else network.dropouts
+    masks = {
+        path: pick(pool, table((1.0, 0.0)), (batch, *shape), MASKS * (number + 1))
+        for number, (path, shape) in enumerate(dropouts.items())
+    }
     parameters = _parameters(network, numbers)
     if extreme == 0:
         _settle(network, parameters, numbers, float(np.abs(inputs).max()))
@@ -543,7 +574,13 @@ def _case(draw: Draw, menu: _Menu, extremes: bool) -> Case:
         sample_weights=weights,
         dtype=dtype,
         tags=[tag for tag in numbers.tags if extreme == 0 or tag != "saturated"],
+        masks=masks,
     )
+
+
+def _doubles(site: Site) -> bool:
+    """Whether a layer, where it is dropout, scales by a power of two."""
+    return not isinstance(site.layer, Dropout) or math.frexp(1 - site.layer.probability)[0] == 0.5
 
 
 # A word, and by which powers of two parameters and inputs are scaled, in float64 and in float32: so that exp overflows,
@@ -593,6 +630,8 @@ def _settle(network: Network, parameters: dict[str, Numbers], numbers: _Numbers,
                 reach = dense(path, layer, reach, CALM if guarded else numbers.bound)
             elif isinstance(layer, Activation):
                 reach = _reach(layer, reach)
+            elif isinstance(layer, Dropout):
+                reach /= 1 - layer.probability
             elif isinstance(layer, Residual | Branches):
                 ends = [walk(body, f"{path}.{step}.", reach, guarded) for step, body in layer.chains()]
                 if isinstance(layer, Residual):

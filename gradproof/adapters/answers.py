@@ -190,4 +190,5 @@ def _samples(case: Case) -> Iterator[Case]:
             upstream=upstream,
             sample_weights=weights,
             dtype=case.dtype,
+            masks={path: mask[one] for path, mask in case.masks.items()},
         )

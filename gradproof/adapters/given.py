@@ -99,6 +99,20 @@ class Given:
         weights = self.case.sample_weights
         return None if weights is None else self._make_batch(weights.copy())
 
+    @cached_property
+    def masks(self) -> list[Any]:
+        """Of the dropout behind each layer, 1 where an entry is kept and 0 elsewhere; None where nothing is dropped.
+
+        Numbers of the case's dtype, laid out as the layer's outputs are.
+        """
+        numbers = (None if mask is None else mask.astype(self.case.dtype) for mask in self._stack.masks)
+        return [None if mask is None else self._make_batch(self._batch(mask)) for mask in numbers]
+
+    @property
+    def probabilities(self) -> list[float]:
+        """Of an entry to be dropped behind each layer; 0 where nothing is."""
+        return list(self._stack.probabilities)
+
     @property
     def batch(self) -> int:
         """Number of samples."""

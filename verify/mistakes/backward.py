@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.case import Case
+from gradproof.case import Case, mask_name
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS
-from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual
 from gradproof.network import is_bias
-from refimpl.definitions import ACTIVATIONS, dense, losses_of, maxout, penalty_of, reduced
+from refimpl.definitions import ACTIVATIONS, dense, dropout, losses_of, maxout, penalty_of, reduced
 from refimpl.language import Node, Seed, gradients, join, leaf, matmul, ones, pull_back, scale, spread, take, total
-from refimpl.program import SAMPLE_WEIGHTS, TARGETS, UPSTREAM, X
+from refimpl.program import SAMPLE_WEIGHTS, TARGETS, UPSTREAM, X, mask_leaves
 from verify.mistakes import moves
 from verify.mistakes.mistake import Candidate
 
@@ -44,14 +44,21 @@ class Laid:
 
 
 class Forward:
-    """The forward pass of a case: each layer's inputs and outputs as nodes, from which every reverse pass starts."""
+    """The forward pass of a case: each layer's inputs and outputs as nodes, from which every reverse pass starts.
 
-    def __init__(self, case: Case) -> None:
+    Candidates may have a part in it, where dropout is another than the definition's.
+    """
+
+    def __init__(self, case: Case, candidates: Sequence[Candidate] = ()) -> None:
+        self.candidates = candidates
+        self.touched: list[tuple[Candidate, moves.Move]] = []
         network = case.network
         self.network, self.batch = network, case.batch
         self.width = math.prod(network.output_shape)
         self.leaves = {name: leaf(name, shape) for name, shape in network.parameter_shapes.items()}
         self.x = self.leaves[X] = leaf(X, (case.batch, *network.input_shape))
+        self.masks = mask_leaves(network, case.batch) if case.masks else {}
+        self.leaves |= {mask_name(path): mask for path, mask in self.masks.items()}
         self.laid = self._lay(self.x, network.layers, "")
         self.outputs = self.laid[-1].y
         flat = [laid for top in self.laid for laid in top.flat()]
@@ -92,6 +99,8 @@ class Forward:
                 return Laid(path, layer, x, ACTIVATIONS[layer.name](x, layer))
             case Maxout():
                 return Laid(path, layer, x, maxout(x, layer.pieces))
+            case Dropout():
+                return Laid(path, layer, x, self._dropout(x, layer, path))
             case Residual() | Branches():
                 bodies = tuple(self._lay(x, body, f"{path}.{step}.") for step, body in layer.chains())
                 ends = [body[-1].y for body in bodies]
@@ -103,6 +112,14 @@ class Forward:
                 for end in ends[1:]:
                     merged = merged + end
                 return Laid(path, layer, x, merged, bodies)
+
+    def _dropout(self, x: Node, layer: Dropout, path: str) -> Node:
+        mask = self.masks.get(path)
+        right = dropout(x, layer, mask)
+        if mask is None:
+            return right
+        move = moves.DropoutOutput(self.network, f"layer {path}", False, False, right, layer=layer, x=x, mask=mask)
+        return played(self.candidates, move, self.touched)
 
     def _owners(self, chain: Sequence[Laid]) -> dict[str, str]:
         """An activation's path → that of the dense layer before it in its chain, or its own."""
@@ -122,7 +139,7 @@ class Backward:
         self.forward = forward
         self.network = forward.network
         self.candidates = candidates
-        self.touched: list[tuple[Candidate, moves.Move]] = []
+        self.touched: list[tuple[Candidate, moves.Move]] = [*forward.touched]
         self.uses: dict[str, list[Node]] = {name: [] for name in self.network.parameter_shapes}
 
     def results(self) -> dict[str, Node]:
@@ -146,12 +163,7 @@ class Backward:
             right=right,
             **given,
         )
-        for candidate in self.candidates:
-            other = candidate.rewrite(move)
-            if other is not None and other is not move.right:
-                self.touched.append((candidate, move))
-                return other
-        return right
+        return played(self.candidates, move, self.touched)
 
     def _from_loss(self) -> Node:
         forward = self.forward
@@ -209,6 +221,12 @@ class Backward:
             case Maxout():
                 right = pull_back(laid.y, delta, {"z": laid.x})["z"]
                 return self._play(moves.ThroughMaxout, laid.path, right, layer=laid.layer, z=laid.x, delta=delta)
+            case Dropout():
+                mask = self.forward.masks.get(laid.path)
+                if mask is None:
+                    return delta
+                right = pull_back(laid.y, delta, {"a": laid.x})["a"] if laid.y is not laid.x else delta
+                return self._play(moves.ThroughDropout, laid.path, right, layer=laid.layer, mask=mask, delta=delta)
             case Residual():
                 body = self._chain(laid.bodies[0], delta)
                 return self._play(
@@ -308,6 +326,16 @@ class Backward:
         return self._play(
             moves.WholeGradient, path, found, of_inputs=False, batch=self.forward.batch, width=self.forward.width
         )
+
+
+def played(candidates: Sequence[Candidate], move: moves.Move, touched: list[tuple[Candidate, moves.Move]]) -> Node:
+    """A move's result: the right one, or that of the first candidate with a part in it, which is ``touched`` then."""
+    for candidate in candidates:
+        other = candidate.rewrite(move)
+        if other is not None and other is not move.right:
+            touched.append((candidate, move))
+            return other
+    return move.right
 
 
 def spread_rows(row: Node, like: Node) -> Node:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from gradproof.target import UPSTREAM, Supports
-from verify.mistakes import activations, kinks, layers, terms
+from verify.mistakes import activations, dropout, kinks, layers, terms
 from verify.mistakes.mistake import Candidate, Mistake, Place
 from verify.mistakes.moves import (
     Accumulation,
+    DropoutOutput,
     IntoBranches,
     LossGradient,
     LossValue,
     Move,
     PenaltyGradient,
     ThroughBranches,
+    ThroughDropout,
     ThroughMaxout,
     ThroughResidual,
     UpstreamGradient,
@@ -22,7 +24,7 @@ from verify.mistakes.moves import (
 
 CATALOGUE: Final[tuple[Mistake, ...]] = tuple(
     sorted(
-        (*terms.MISTAKES, *activations.MISTAKES, *kinks.MISTAKES, *layers.MISTAKES),
+        (*terms.MISTAKES, *activations.MISTAKES, *kinks.MISTAKES, *layers.MISTAKES, *dropout.MISTAKES),
         key=lambda mistake: not mistake.convention,
     )
 )
@@ -63,6 +65,8 @@ def _met(move: type[Move], supports: Supports) -> bool:
         UpstreamGradient: UPSTREAM in supports.losses,
         Accumulation: supports.shared,
         ThroughMaxout: supports.maxout,
+        ThroughDropout: supports.dropout,
+        DropoutOutput: supports.dropout,
         ThroughResidual: supports.residual,
         IntoBranches: supports.branches,
         ThroughBranches: supports.branches,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from refimpl.language import Node
-from verify.mistakes.moves import LossValue, Move, ThroughActivation, WholeGradient
+from verify.mistakes.moves import DropoutOutput, LossValue, Move, ThroughActivation, WholeGradient
 
 Place = Literal["every layer", "the output layer", "hidden layers"]
 
@@ -65,9 +65,14 @@ class Candidate:
         return None
 
     @property
+    def touches_forward(self) -> bool:
+        """Whether it changes the forward pass, and with it everything."""
+        return any(kind is DropoutOutput for kind, _ in self.mistake.moves)
+
+    @property
     def touches_values(self) -> bool:
         """Whether it changes the loss."""
-        return any(kind is LossValue for kind, _ in self.mistake.moves)
+        return self.touches_forward or any(kind is LossValue for kind, _ in self.mistake.moves)
 
     @property
     def touches_gradients(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradproof.layers import Activation, Branches, Maxout, Residual
+from gradproof.layers import Activation, Branches, Dropout, Maxout, Residual
 from gradproof.loss import Penalty
 from gradproof.network import Network
 from refimpl.language import Node
@@ -59,6 +59,24 @@ class ThroughMaxout(Move):
     layer: Maxout
     z: Node
     delta: Node
+
+
+@dataclass(frozen=True, eq=False)
+class ThroughDropout(Move):
+    """∂L/∂a from delta = ∂L/∂y, for y = a ⊙ mask / (1 − p)."""
+
+    layer: Dropout
+    mask: Node
+    delta: Node
+
+
+@dataclass(frozen=True, eq=False)
+class DropoutOutput(Move):
+    """What a dropout layer gives forwards: a ⊙ mask / (1 − p)."""
+
+    layer: Dropout
+    x: Node
+    mask: Node
 
 
 @dataclass(frozen=True, eq=False)

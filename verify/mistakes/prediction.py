@@ -122,7 +122,8 @@ class Prediction:
         alone = candidates[0] if candidates else None
         if len(candidates) <= 1 and alone in self._alone:
             return self._alone[alone]
-        backward = Backward(self.forward, candidates)
+        elsewhere = any(candidate.touches_forward for candidate in candidates)
+        backward = Backward(Forward(self.case, candidates) if elsewhere else self.forward, candidates)
         passed = (backward.touched, backward.results())
         if len(candidates) <= 1:
             self._alone[alone] = passed

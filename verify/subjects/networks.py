@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gradproof.arrays import Array
-from gradproof.case import Case, CaseData
+from gradproof.case import Case, CaseData, mask_name
 from gradproof.cases import AnyCaseData
 from gradproof.gradients import INPUTS, LOSS, OUTPUTS, RADIUS, TARGET, Gradients, label
 from gradproof.network import Network
@@ -66,10 +66,9 @@ class Networks(Subject[Case, Supports]):
         return case.replace()
 
     def lent(self, handed: Case) -> Mapping[str, Array]:
-        return {
-            f"parameters[{name!r}]" if name in handed.parameters else name.replace(" ", "_"): array
-            for name, array in handed.arrays().items()
-        }
+        asked = {mask_name(path): f"masks[{path!r}]" for path in handed.masks}
+        asked |= {name: f"parameters[{name!r}]" for name in handed.parameters}
+        return {asked.get(name, name.replace(" ", "_")): array for name, array in handed.arrays().items()}
 
     def read(self, answer: Any, case: Case) -> dict[str, Array] | list[Fault]:
         return quantities(answer, case)

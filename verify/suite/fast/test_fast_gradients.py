@@ -207,6 +207,7 @@ def test_kinks_follow_one_convention() -> None:
 @settings(max_examples=60)
 @given(cases())
 def test_outputs_and_loss_are_those_of_the_gradients(case: Case) -> None:
+    case = case.replace(masks={})
     answer = fastimpl.gradients(case)
     outputs = fastimpl.predict(case.network, case.parameters, case.inputs, dtype=case.dtype)
     assert outputs.dtype == case.dtype

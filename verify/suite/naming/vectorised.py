@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradproof import Activation, Branches, Case, Dense, Gradients, Residual
-from gradproof.layers import Maxout
+from gradproof.layers import Dropout, Maxout
 
 
 @dataclass(frozen=True)
@@ -302,6 +302,8 @@ class Vectorised:
             if self.has("ties: nothing"):
                 takes = greatest & (greatest.sum(-1, keepdims=True) == 1)
             return groups.max(-1), lambda delta: (delta[..., None] * takes).reshape(x.shape)
+        if isinstance(layer, Dropout):
+            return self.dropout(layer, x, path)
         if isinstance(layer, Residual):
             y, pull = self.chain(layer.body, x, f"{path}.body.")
 
@@ -313,6 +315,27 @@ class Vectorised:
 
             return x + y, through
         return self.branches(layer, x, path)
+
+    def dropout(self, layer: Dropout, x: Any, path: str) -> Any:
+        p, mask = layer.probability, self.case.masks.get(path)
+        if mask is None or self.has("dropout left out"):
+            return x, lambda delta: delta
+        if self.has("dropout not inverted"):
+            return x * mask, lambda delta: delta * mask
+        if self.has("dropout of the kept"):
+            mask = ~mask
+        keep = 1 - p
+        if self.has("dropout scaled by 1/p") and p > 0:
+            keep = p
+
+        def pull(delta: Any) -> Any:
+            if self.has("dropout not passed back"):
+                return delta
+            if self.has("dropout scale missing"):
+                return np.where(mask, delta, 0)
+            return delta / keep if self.has("mask missing") else np.where(mask, delta, 0) / keep
+
+        return np.where(mask, x, 0) / keep, pull
 
     def dense(self, layer: Dense, x: Any, path: str, before: Any) -> Any:
         w, n = self.weights[path], self.n

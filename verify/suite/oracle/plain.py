@@ -15,7 +15,7 @@ import numpy.typing as npt
 from flint import arb
 
 from gradproof.case import Case
-from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual
 from gradproof.loss import Loss
 
 DIGITS = 300
@@ -97,7 +97,13 @@ def losses(loss: Loss, p: Numbers, t: Numbers) -> Numbers:
     return LOSSES[loss.name](p, t)
 
 
-def through(layers: tuple[Layer, ...], x: Numbers, prefix: str, parameter: Callable[[str], Numbers]) -> Numbers:
+def through(
+    layers: tuple[Layer, ...],
+    x: Numbers,
+    prefix: str,
+    parameter: Callable[[str], Numbers],
+    masks: Mapping[str, npt.NDArray[np.bool_]],
+) -> Numbers:
     for number, layer in enumerate(layers):
         path = f"{prefix}{number}"
         match layer:
@@ -108,10 +114,13 @@ def through(layers: tuple[Layer, ...], x: Numbers, prefix: str, parameter: Calla
                 x = ACTIVATIONS[name](x, slope)
             case Maxout(pieces):
                 x = np.max(x.reshape(*x.shape[:-1], -1, pieces), axis=-1)
+            case Dropout(probability):
+                if path in masks:
+                    x = np.where(masks[path], x / (1 - mpmath.mpf(probability)), mpmath.mpf(0))
             case Residual(body):
-                x = x + through(body, x, f"{path}.body.", parameter)
+                x = x + through(body, x, f"{path}.body.", parameter, masks)
             case Branches(bodies, merge):
-                ends = [through(body, x, f"{path}.{i}.", parameter) for i, body in enumerate(bodies)]
+                ends = [through(body, x, f"{path}.{i}.", parameter, masks) for i, body in enumerate(bodies)]
                 x = np.concatenate(ends, axis=-1) if merge == "concat" else sum(ends[1:], ends[0])
     return x
 
@@ -124,7 +133,8 @@ def leaves(case: Case) -> dict[str, Numbers]:
 def forward(case: Case, values: Mapping[str, Numbers]) -> tuple[Any, Numbers]:
     """Loss and outputs, with these values in place of the case's parameters and inputs."""
     network = case.network
-    outputs = through(network.layers, values["inputs"], "", lambda place: values[network.parameter_at(place)])
+    parameter = lambda place: values[network.parameter_at(place)]  # noqa: E731
+    outputs = through(network.layers, values["inputs"], "", parameter, case.masks)
     if network.loss is None:
         loss = (to_mp(case.upstream) * outputs).sum()
     else:

@@ -10,7 +10,7 @@ import pytest
 
 from gradproof import vocabulary
 from gradproof.case import Case
-from gradproof.layers import Activation, Dense, Layer, Maxout
+from gradproof.layers import Activation, Dense, Dropout, Layer, Maxout
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network
 from refimpl import definitions
@@ -65,7 +65,7 @@ def test_maxout_takes_the_greatest_of_features_one_behind_another() -> None:
 
 
 def test_every_kind_of_layer_has_a_forward_program() -> None:
-    handled = {Dense, Activation, Maxout, *(kind for kind in get_args(Layer) if hasattr(kind, "merged_shape"))}
+    handled = {Dense, Activation, Maxout, Dropout, *(kind for kind in get_args(Layer) if hasattr(kind, "merged_shape"))}
     assert handled == set(get_args(Layer))
 
 

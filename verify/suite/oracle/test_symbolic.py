@@ -174,7 +174,9 @@ def test_cases_of_something_else_are_refused() -> None:
 @given(case=cases(depth=(1, 2), width=(1, 3), batch=(1, 2)))
 def test_the_symbolic_program_and_the_enclosure_agree(case: Case) -> None:
     enclosed = enclosure(case)
-    numbers = symbolic(case.network, case.batch, weighted=case.sample_weights is not None).numbers(case)
+    numbers = symbolic(
+        case.network, case.batch, weighted=case.sample_weights is not None, masked=bool(case.masks)
+    ).numbers(case)
     for name in enclosed.names():
         assert numbers.balls(name).shape == enclosed.shape(name)
         for mine, its in zip(numbers.balls(name).flat, enclosed.balls(name).flat, strict=True):

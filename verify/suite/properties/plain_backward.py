@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from gradproof import Activation, Branches, Case, Dense, Gradients, Residual
-from gradproof.layers import Layer, Maxout
+from gradproof.layers import Dropout, Layer, Maxout
 from gradproof.loss import Loss
 
 FAULTS: Final[Mapping[str, str]] = {
@@ -33,6 +33,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "ignored sample weights": "the gradient leaves sample weights out",
     "overwritten shared": "a shared parameter keeps the gradient of its last use",
     "all that tie": "each piece of a maxout unit that ties for the greatest gets the whole gradient",
+    "forgotten mask": "the error passes back through dropout without its mask",
     "forgotten skip": "a residual connection passes nothing back along its skip",
     "overwritten branches": "of several branches only the last one passes its gradient back",
     "swapped branches": "concatenated branches get each other's gradient",
@@ -199,6 +200,8 @@ class _Backward:
                 return self.activation(layer, x)
             case Maxout():
                 return self.maxout(layer, x)
+            case Dropout():
+                return self.dropout(layer, x, path)
             case Residual():
                 y, back = self.chain(layer.body, x, f"{path}.body.")
                 if self.fault == "forgotten skip":
@@ -249,6 +252,13 @@ class _Backward:
         if self.fault != "all that tie":
             tied = tied & (np.cumsum(tied, axis=-1) == 1)
         return y, lambda delta: (delta[..., None] * tied).reshape(z.shape)
+
+    def dropout(self, layer: Dropout, x: Any, path: str) -> tuple[Any, Back]:
+        mask = self.case.masks.get(path)
+        if mask is None:
+            return x, lambda delta: delta
+        keep = self.number(1) - self.number(layer.probability)
+        return x * mask / keep, lambda delta: delta / keep if self.fault == "forgotten mask" else delta * mask / keep
 
     def branches(self, layer: Branches, x: Any, path: str) -> tuple[Any, Back]:
         parts = [self.chain(body, x, f"{path}.{step}.") for step, body in layer.chains()]

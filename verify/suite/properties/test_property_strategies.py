@@ -133,6 +133,9 @@ def features(case: Case) -> list[str]:
     widths = [shape[-1] for shape in network.parameter_shapes.values()] + [network.input_shape[0]]
     marks = {
         "upstream": network.loss is None,
+        "masks": bool(case.masks),
+        "evaluated": bool(network.dropouts) and not case.masks,
+        "dropout of inputs": any(path.endswith("0") for path in network.dropouts),
         "frozen": bool(network.frozen),
         "sample weights": case.sample_weights is not None,
         "batch == outputs > 1": case.batch == network.output_shape[0] > 1,
@@ -150,9 +153,10 @@ def test_everything_is_drawn() -> None:
     seen = Counter(word for case in drawn(cases(), 500) for word in features(case))
     wanted = {
         *ACTIVATIONS, *DTYPES, *PENALTY_FORMS, *LOSSES, *REDUCTIONS, "upstream", "real", "hard", "soft", "free",
-        "Dense", "Residual", "Branches", "concat of 2", "sum of 2", "nested", "no bias", "shared weight", "shared bias",
-        "frozen", "sample weights", "saturated", "dyadic", "batch == outputs > 1", "a column", "all widths equal",
-        "all widths differ", "no parameters", "two axes", "merged at the end",
+        "Dense", "Dropout", "Residual", "Branches", "concat of 2", "sum of 2", "nested", "no bias", "shared weight",
+        "shared bias", "frozen", "sample weights", "saturated", "dyadic", "batch == outputs > 1", "a column",
+        "all widths equal", "all widths differ", "no parameters", "two axes", "merged at the end", "masks", "evaluated",
+        "dropout of inputs",
     }  # fmt: skip
     missing = {word for word in wanted if not seen[word]}
     assert not missing

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof import Activation, ArgumentError, Case, Dense, Gradients, Loss, Network, Residual, dense_chain
+from gradproof import (
+    Activation,
+    ArgumentError,
+    Case,
+    Dense,
+    Dropout,
+    Gradients,
+    Loss,
+    Network,
+    Residual,
+    dense_chain,
+)
 from gradproof.arrays import frozen_array
 from verify.strategies import cases
 
@@ -180,8 +191,9 @@ def test_free_targets_may_be_anything() -> None:
 def test_the_stack_of_a_case_is_its_layers_or_a_reason(case: Any) -> None:
     def plain(layers: Any) -> bool:
         kinds = [type(layer) for layer in layers]
-        return set(kinds) <= {Dense, Activation} and all(
-            kind is Dense or (number > 0 and kinds[number - 1] is Dense) for number, kind in enumerate(kinds)
+        before = {Activation: (Dense,), Dropout: (Dense, Activation)}
+        return set(kinds) <= {Dense, *before} and all(
+            kind is Dense or (number > 0 and kinds[number - 1] in before[kind]) for number, kind in enumerate(kinds)
         )
 
     if not plain(case.network.layers):
@@ -198,6 +210,12 @@ def test_the_stack_of_a_case_is_its_layers_or_a_reason(case: Any) -> None:
         assert bias is None or bias is case.parameter(f"{path}.bias")
     named = stack.name(stack.weights, stack.biases)
     assert set(named) == set(case.network.positions)
+    dropouts = [site for site in case.network.sites if isinstance(site.layer, Dropout)]
+    assert [p for p in stack.probabilities if p] == [
+        site.layer.probability for site in dropouts if site.layer.probability
+    ]
+    masks = [mask for mask in stack.masks if mask is not None]
+    assert all(mask is case.masks[site.path] for mask, site in zip(masks, dropouts, strict=bool(case.masks)))
 
 
 def test_names_of_a_stack() -> None:
