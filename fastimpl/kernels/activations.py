@@ -4,6 +4,8 @@ Forwards leaves the derivative, computed from the same exponential as the value;
 of them, and the derivative keeps its relative accuracy where 1 − σ or 1 − tanh² would have lost every digit. The
 arithmetic is float64 for float32 numbers too, and is rounded once.
 
+Values that are a product with a power below the smallest normal number are put together before the power is.
+
 At a kink: relu′(0) = 0, leaky_relu′(0) = slope, elu′(0) = alpha, hard_tanh′(±1) = 0.
 """
 
@@ -12,215 +14,150 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from fastimpl.elementary import exponential, exponential_and_less_one
-from fastimpl.jit import Kernel, inlined, kernel
+from fastimpl.elementary.arithmetic import fused, over_one_and, square
+from fastimpl.elementary.error import NORMAL_END, normal
+from fastimpl.elementary.exponential import LEAST, exponential, exponential_and_less_one, exponential_parts
+from fastimpl.elementary.logarithm import logarithm_of_one_and_positive
+from fastimpl.jit import REASSOCIATE, Kernel, inlined, kernel
+from fastimpl.kernels.elementwise import activation, elementwise_backward
+from fastimpl.kernels.rows import TOGETHER, one_for_each, powers
 from fastimpl.memory import shifted
-from fastimpl.table import (
-    ADD_D_INPUT,
-    D_INPUT,
-    D_OUTPUT,
-    FACTOR,
-    INPUT,
-    OUTPUT,
-    ROWS,
-    SLOPE,
-    WIDTH,
-)
-
-ROOT_HALF: Final = 0.7071067811865476
-ROOT_2_OVER_PI: Final = 0.7978845608028654
-DENSITY_AT_0: Final = 0.3989422804014327
-"""1/√(2π), the normal density at 0."""
+from fastimpl.table import ADD_D_INPUT, D_INPUT, D_OUTPUT, INPUT, OUTPUT, ROWS, WIDTH
 
 
-@inlined()
-def _prepared(op: Any, work: Any, batch: int) -> tuple[int, Any, Any]:
-    """(count, a, s): where values go, and the inputs, lying where the derivatives go."""
-    count = batch * op[ROWS] * op[WIDTH]
-    a = shifted(work, op[OUTPUT])
-    s = shifted(work, op[SLOPE])
-    if op[INPUT] != op[SLOPE]:
-        z = shifted(work, op[INPUT])
-        for i in range(count):
-            s[i] = z[i]
-    return count, a, s
-
-
-@kernel()
-def sigmoid(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@activation
+def sigmoid(z: float, parameter: float) -> tuple[float, float]:
     """σ(z) = 1 / (1 + e^−z); σ′(z) = e^−|z| / (1 + e^−|z|)²."""
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        e = exponential(-abs(z))
-        r = 1.0 / (1.0 + e)
-        a[i] = r if z >= 0.0 else e * r
-        s[i] = e * r * r
-    return 0.0
+    e = exponential(-abs(z))
+    value, r = over_one_and(1.0 if z >= 0.0 else e, e)
+    return value, e * r * r
 
 
-@kernel()
-def tanh(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@activation
+def tanh(z: float, parameter: float) -> tuple[float, float]:
     """The hyperbolic tangent: tanh |z| = (1 − e^−2|z|) / (1 + e^−2|z|); tanh′(z) = 4 e^−2|z| / (1 + e^−2|z|)²."""
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        e, less_one = exponential_and_less_one(-2.0 * abs(z))
-        r = 1.0 / (1.0 + e)
-        a[i] = math.copysign(less_one * r, z)
-        s[i] = 4.0 * e * r * r
-    return 0.0
+    e, less_one = exponential_and_less_one(-2.0 * abs(z))
+    value, r = over_one_and(less_one, e)
+    return math.copysign(value, z), 4.0 * e * r * r
 
 
-@kernel()
-def relu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@activation
+def relu(z: float, parameter: float) -> tuple[float, float]:
     """max(0, z); derivative 1 above 0, else 0. NaN stays NaN, so that divergence is seen."""
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        a[i] = 0.0 if z <= 0.0 else z
-        s[i] = 0.0 if z <= 0.0 else 1.0
-    return 0.0
+    return 0.0 if z <= 0.0 else z, 0.0 if z <= 0.0 else 1.0
 
 
-@kernel()
-def leaky_relu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@activation
+def leaky_relu(z: float, slope: float) -> tuple[float, float]:
     """The identity above 0, else slope · z; derivative 1 or slope."""
-    slope = hyper[FACTOR]
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        d = slope if z <= 0.0 else 1.0
-        a[i] = d * z
-        s[i] = d
-    return 0.0
+    d = slope if z <= 0.0 else 1.0
+    return d * z, d
 
 
-@kernel()
-def softplus(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@activation
+def softplus(z: float, parameter: float) -> tuple[float, float]:
     """log(1 + e^z) = max(0, z) + log(1 + e^−|z|); its derivative is σ(z)."""
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        e = exponential(-abs(z))
-        r = 1.0 / (1.0 + e)
-        a[i] = (0.0 if z <= 0.0 else z) + math.log1p(e)
-        s[i] = r if z >= 0.0 else e * r
-    return 0.0
+    e = exponential(-abs(z))
+    slope, _ = over_one_and(1.0 if z >= 0.0 else e, e)
+    return (0.0 if z <= 0.0 else z) + logarithm_of_one_and_positive(e), slope
 
 
-@kernel()
-def hard_tanh(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@activation
+def hard_tanh(z: float, parameter: float) -> tuple[float, float]:
     """The input clamped to [−1, 1]; derivative 1 between, else 0. NaN stays NaN."""
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        a[i] = -1.0 if z <= -1.0 else (1.0 if z >= 1.0 else z)
-        s[i] = 0.0 if z <= -1.0 or z >= 1.0 else 1.0
-    return 0.0
+    below, above = z <= -1.0, z >= 1.0
+    return -1.0 if below else (1.0 if above else z), 0.0 if below or above else 1.0
 
 
-@kernel()
-def elu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@activation
+def elu(z: float, alpha: float) -> tuple[float, float]:
     """The identity above 0, else alpha · (e^z − 1); derivative 1 or alpha · e^z."""
-    alpha = hyper[FACTOR]
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        e, less_one = exponential_and_less_one(0.0 if z > 0.0 else z)
-        a[i] = z if z > 0.0 else alpha * less_one
-        s[i] = 1.0 if z > 0.0 else alpha * e
-    return 0.0
+    e, less_one = exponential_and_less_one(0.0 if z > 0.0 else z)
+    return z if z > 0.0 else alpha * (z if z == 0.0 else less_one), 1.0 if z > 0.0 else alpha * e
 
 
-@kernel()
-def gelu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """The input times Φ(z); derivative Φ(z) + z φ(z), with Φ(z) = ½ erfc(−z/√2) and φ(z) = e^(−z²/2) / √(2π).
-
-    The C library's erfc keeps the digits of Φ far below 0, and is called one number at a time.
-    """
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        cumulative = 0.5 * math.erfc(-z * ROOT_HALF)
-        density = exponential(-0.5 * z * z) * DENSITY_AT_0
-        a[i] = z * cumulative
-        s[i] = cumulative + z * density
-    return 0.0
+@activation
+def gelu(z: float, parameter: float) -> tuple[float, float]:
+    """The input times Φ(z); derivative Φ(z) + z φ(z), φ the normal density."""
+    c, s, t, density = normal(z)
+    near = NORMAL_END if z > NORMAL_END else (-NORMAL_END if z < -NORMAL_END else z)
+    tail = c * s * t
+    cumulative = 1.0 - tail if z >= 0.0 else tail
+    return z * cumulative if z >= 0.0 else (near * c) * s * t, cumulative + near * density
 
 
-@kernel()
-def gelu_tanh(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """½ z (1 + tanh w) = z σ(2w) with w = √(2/π) (z + 0.044715 z³); derivative σ(2w) + 2 z σ(2w) σ(−2w) w′.
-
-    Where e^−2|w| is 0 the second term is, however large z w′.
-    """
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        square = z * z
-        w = ROOT_2_OVER_PI * z * (1.0 + 0.044715 * square)
-        slope = ROOT_2_OVER_PI * (1.0 + 3.0 * 0.044715 * square)
-        e = exponential(-2.0 * abs(w))
-        r = 1.0 / (1.0 + e)
-        p = r if w >= 0.0 else e * r
-        a[i] = z * p
-        s[i] = p + (2.0 * z * slope * (e * r * r) if e != 0.0 else 0.0)
-    return 0.0
+TWICE_ROOT_2_OVER_PI: Final = 1.5957691216057308
+TWICE_ROOT_2_OVER_PI_LOW: Final = -9.96930880911092e-17
+"""2 √(2/π) less the number above; likewise below."""
+CUBIC: Final = 0.07135481627260025
+"""2 √(2/π) · 0.044715."""
+CUBIC_LOW: Final = -6.175149918155315e-19
+GELU_TANH_END: Final = 23.0
+"""From here on e^−2w and its product with z are 0, and σ(2w) is 1."""
 
 
-@kernel()
-def silu(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@inlined(frozenset())
+def _twice_w(z: float) -> tuple[float, float]:
+    """2w in two parts, 2 √(2/π) (z + 0.044715 z³) to twice the precision: a power multiplies its error by 2w."""
+    high, low = square(z)
+    cubic = high * CUBIC
+    cubic_low = fused(high, CUBIC, -cubic) + (high * CUBIC_LOW + low * CUBIC)
+    total = TWICE_ROOT_2_OVER_PI + cubic
+    larger, smaller = max(TWICE_ROOT_2_OVER_PI, cubic), min(TWICE_ROOT_2_OVER_PI, cubic)
+    total_low = (smaller - (total - larger)) + (cubic_low + TWICE_ROOT_2_OVER_PI_LOW)
+    product = z * total
+    return product, fused(z, total, -product) + z * total_low
+
+
+@activation
+def gelu_tanh(z: float, parameter: float) -> tuple[float, float]:
+    """½ z (1 + tanh w) = z σ(2w) with w = √(2/π) (z + 0.044715 z³); derivative σ(2w) + 2 z σ(2w) σ(−2w) w′."""
+    near = GELU_TANH_END if z > GELU_TANH_END else (-GELU_TANH_END if z < -GELU_TANH_END else z)
+    twice_w, low = _twice_w(abs(near))
+    p, s, t = exponential_parts(-twice_w, -low)
+    e = (1.0 + p) * s * t
+    r = 1.0 / (1.0 + e)
+    cumulative = r if z >= 0.0 else e * r
+    twice_slope = TWICE_ROOT_2_OVER_PI + 3.0 * CUBIC * near * near
+    value = z * r if z >= 0.0 else (near * r * (1.0 + p)) * s * t
+    return value, cumulative + near * twice_slope * (e * r * r)
+
+
+@activation
+def silu(z: float, parameter: float) -> tuple[float, float]:
     """The input times σ(z); derivative σ(z) (1 + z σ(−z))."""
-    count, a, s = _prepared(op, work, batch)
-    for i in range(count):
-        z = float(s[i])
-        e = exponential(-abs(z))
-        r = 1.0 / (1.0 + e)
-        p, q = (r, e * r) if z >= 0.0 else (e * r, r)
-        a[i] = z * p
-        s[i] = p * (1.0 + z * q)
-    return 0.0
-
-
-@kernel()
-def elementwise_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """∂L/∂z = ∂L/∂a · a′(z), element by element."""
-    count = batch * op[ROWS] * op[WIDTH]
-    s = shifted(work, op[SLOPE])
-    da = shifted(work, op[D_OUTPUT])
-    dz = shifted(work, op[D_INPUT])
-    if op[D_INPUT] == op[D_OUTPUT]:
-        for i in range(count):
-            da[i] *= s[i]
-    elif op[ADD_D_INPUT] != 0:
-        for i in range(count):
-            dz[i] += da[i] * s[i]
+    p, s, t = exponential_parts(-abs(z), 0.0)
+    e = (1.0 + p) * s * t
+    r = 1.0 / (1.0 + e)
+    near = LEAST if z < LEAST else z
+    if z >= 0.0:
+        value, cumulative, rest = z * r, r, e * r
     else:
-        for i in range(count):
-            dz[i] = da[i] * s[i]
-    return 0.0
+        value, cumulative, rest = (near * r * (1.0 + p)) * s * t, e * r, r
+    return value, cumulative * (1.0 + near * rest)
 
 
-@kernel()
+@kernel(REASSOCIATE)
 def softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """e^zᵢ / Σ e^zⱼ over each row, shifted by the row's largest, so that no power exceeds 1."""
     width = op[WIDTH]
-    for row in range(batch * op[ROWS]):
-        z = shifted(work, op[INPUT] + row * width)
-        a = shifted(work, op[OUTPUT] + row * width)
-        largest = float(z[0])
-        for i in range(1, width):
-            largest = max(largest, float(z[i]))
-        total = 0.0
-        for i in range(width):
-            total += exponential(float(z[i]) - largest)
-        for i in range(width):
-            a[i] = exponential(float(z[i]) - largest) / total
+    tops = one_for_each()
+    for start in range(0, batch * op[ROWS], TOGETHER):
+        rows = min(TOGETHER, batch * op[ROWS] - start)
+        a = shifted(work, op[OUTPUT] + start * width)
+        powers(shifted(work, op[INPUT] + start * width), a, tops, rows, width)
+        for row in range(rows):
+            p = shifted(a, row * width)
+            p[int(tops[row])] = 1.0
+            total = 0.0
+            for i in range(width):
+                total += float(p[i])
+            for i in range(width):
+                p[i] = float(p[i]) / total
     return 0.0
 
 
-@kernel()
+@kernel(REASSOCIATE)
 def softmax_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """∂L/∂zᵢ = aᵢ (∂L/∂aᵢ − Σⱼ aⱼ ∂L/∂aⱼ) over each row."""
     width = op[WIDTH]

@@ -14,139 +14,143 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from fastimpl.elementary import exponential
-from fastimpl.jit import Kernel, inlined, kernel
+from fastimpl.elementary.exponential import exponential
+from fastimpl.elementary.logarithm import logarithm, logarithm_of_one_and, logarithm_of_one_and_positive
+from fastimpl.jit import REASSOCIATE, Kernel, kernel
+from fastimpl.kernels.elementwise import elementwise_loss, put
+from fastimpl.kernels.rows import TOGETHER, one_for_each, powers
 from fastimpl.memory import shifted
-from fastimpl.table import ADD_D_INPUT, COEFFICIENT, COLUMN, D_INPUT, FACTOR, INPUT, ROWS, TARGET, UNITS, WIDTH
+from fastimpl.table import ADD_D_INPUT, COEFFICIENT, COLUMN, D_INPUT, INPUT, ROWS, SLOPE, TARGET, UNITS, WIDTH
 
 
-@inlined()
-def _row(op: Any, work: Any, row: int) -> tuple[Any, Any, Any, float]:
-    """(z, t, dz, c): logits or outputs, targets, ∂L/∂z and the coefficient of one row."""
-    z = shifted(work, op[INPUT] + row * op[WIDTH])
-    t = shifted(work, op[TARGET] + row * op[UNITS] + op[COLUMN])
-    dz = shifted(work, op[D_INPUT] + row * op[WIDTH])
-    c = float(shifted(work, op[COEFFICIENT])[row // op[ROWS]])
-    return z, t, dz, c
-
-
-@inlined()
-def _put(op: Any, dz: Any, i: int, value: float) -> None:
-    if op[ADD_D_INPUT] != 0:
-        dz[i] += value
-    else:
-        dz[i] = value
-
-
-@kernel()
-def half_squared_error(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@elementwise_loss
+def half_squared_error(y: float, t: float, parameter: float) -> tuple[float, float]:
     """½ (y − t)²; derivative y − t."""
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        y, t, dy, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            error = float(y[i]) - float(t[i])
-            loss += c * (0.5 * error * error)
-            _put(op, dy, i, c * error)
-    return loss
+    error = y - t
+    return 0.5 * error * error, error
 
 
-@kernel()
-def squared_error(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@elementwise_loss
+def squared_error(y: float, t: float, parameter: float) -> tuple[float, float]:
     """(y − t)²; derivative 2 (y − t)."""
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        y, t, dy, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            error = float(y[i]) - float(t[i])
-            loss += c * (error * error)
-            _put(op, dy, i, c * (2.0 * error))
-    return loss
+    error = y - t
+    return error * error, 2.0 * error
 
 
-@kernel()
-def binary_from_sigmoid(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@elementwise_loss
+def binary_from_sigmoid(z: float, t: float, parameter: float) -> tuple[float, float]:
     """−t log σ(z) − (1 − t) log σ(−z); derivative (1 − t) σ(z) − t σ(−z).
 
     With u = log(1 + e^−|z|) the loss is (1 − t) z + u for z ≥ 0 and u − t z below.
     """
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        z, t, dz, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            logit, target = float(z[i]), float(t[i])
-            e = exponential(-abs(logit))
-            u = math.log1p(e)
-            r = 1.0 / (1.0 + e)
-            positive = logit >= 0.0
-            loss += c * ((1.0 - target) * logit + u if positive else u - target * logit)
-            p, q = (r, e * r) if positive else (e * r, r)
-            _put(op, dz, i, c * ((1.0 - target) * p - target * q))
-    return loss
+    e = exponential(-abs(z))
+    u = logarithm_of_one_and_positive(e)
+    r = 1.0 / (1.0 + e)
+    positive = z >= 0.0
+    p, q = (r, e * r) if positive else (e * r, r)
+    return (1.0 - t) * z + u if positive else u - t * z, (1.0 - t) * p - t * q
 
 
-@kernel()
-def categorical_from_sigmoid(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+@elementwise_loss
+def categorical_from_sigmoid(z: float, t: float, parameter: float) -> tuple[float, float]:
     """−t log σ(z), for probabilities that come from sigmoids; derivative −t σ(−z)."""
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        z, t, dz, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            logit, target = float(z[i]), float(t[i])
-            e = exponential(-abs(logit))
-            r = 1.0 / (1.0 + e)
-            positive = logit >= 0.0
-            loss += c * (target * ((0.0 if positive else -logit) + math.log1p(e)))
-            _put(op, dz, i, -c * (target * (e * r if positive else r)))
-    return loss
+    e = exponential(-abs(z))
+    r = 1.0 / (1.0 + e)
+    positive = z >= 0.0
+    minus_log = (0.0 if positive else -z) + logarithm_of_one_and_positive(e)
+    return t * minus_log, -t * (e * r if positive else r)
 
 
-@inlined()
-def _largest(z: Any, width: int) -> int:
-    place = 0
-    for i in range(1, width):
-        if z[i] > z[place]:
-            place = i
-    return place
+@elementwise_loss
+def binary_added(p: float, t: float, eps: float) -> tuple[float, float]:
+    """−t log(p + ε) − (1 − t) log(1 − p + ε); derivative (1 − t) / (1 − p + ε) − t / (p + ε)."""
+    inside, outside = p + eps, 1.0 - p + eps
+    return -(t * logarithm(inside) + (1.0 - t) * logarithm(outside)), (1.0 - t) / outside - t / inside
 
 
-@inlined()
-def _sum_of_others(z: Any, width: int, place: int, shift: float) -> float:
-    """Σ e^(zⱼ − shift) over all j but ``place``."""
-    total = 0.0
-    for j in range(width):
-        if j != place:
-            total += exponential(float(z[j]) - shift)
-    return total
+@elementwise_loss
+def categorical_added(p: float, t: float, eps: float) -> tuple[float, float]:
+    """−t log(p + ε); derivative −t / (p + ε)."""
+    inside = p + eps
+    return -t * logarithm(inside), -t / inside
 
 
-@kernel()
+@elementwise_loss
+def binary_clipped(p: float, t: float, eps: float) -> tuple[float, float]:
+    """−t log q − (1 − t) log(1 − q) with q = p clamped to [ε, 1 − ε]; derivative 0 outside and at the ends."""
+    low, high = eps, 1.0 - eps
+    q = low if p < low else (high if p > high else p)
+    slope = (1.0 - t) / (1.0 - q) - t / q
+    return -(t * logarithm(q) + (1.0 - t) * logarithm(1.0 - q)), slope if low < p < high else 0.0
+
+
+@elementwise_loss
+def categorical_clipped(p: float, t: float, eps: float) -> tuple[float, float]:
+    """−t log q with q = p clamped to [ε, 1 − ε]; derivative −t / q, and 0 outside and at the ends."""
+    low, high = eps, 1.0 - eps
+    q = low if p < low else (high if p > high else p)
+    return -t * logarithm(q), -t / q if low < p < high else 0.0
+
+
+@elementwise_loss
+def upstream(y: float, t: float, parameter: float) -> tuple[float, float]:
+    """Σ t y, where t is the given ∂L/∂y."""
+    return t * y, t
+
+
+@kernel(REASSOCIATE)
 def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """Σ tₖ (log Σ e^zⱼ − zₖ); derivative pᵢ Σₖ tₖ − tᵢ, as pᵢ Σ_{k≠i} tₖ − tᵢ (1 − pᵢ).
 
     The sum of the powers is kept without the largest one, which is 1: then log(1 + sum) and 1 − p of a saturated
-    softmax keep their digits.
+    softmax keep their digits. The powers lie where the derivatives go, or beside them where those are added.
     """
     width = op[WIDTH]
+    adding = op[ADD_D_INPUT] != 0
+    room = op[SLOPE] if adding else op[D_INPUT]
+    tops, others, logs, scales = one_for_each(), one_for_each(), one_for_each(), one_for_each()
     loss = 0.0
-    for row in range(batch * op[ROWS]):
-        z, t, dz, c = _row(op, work, row)
-        top = _largest(z, width)
-        shift = float(z[top])
-        others = _sum_of_others(z, width, top, shift)
-        total = 1.0 + others
-        log_total = math.log1p(others)
-        targets = 0.0
-        for k in range(width):
-            target = float(t[k])
-            targets += target
-            if target != 0.0:
-                loss += c * (target * (log_total - (float(z[k]) - shift)))
-        for i in range(width):
-            target = float(t[i])
-            e = exponential(float(z[i]) - shift)
-            rest = others if i == top else total - e
-            _put(op, dz, i, c * (((targets - target) * e - target * rest) / total))
+    for start in range(0, batch * op[ROWS], TOGETHER):
+        rows = min(TOGETHER, batch * op[ROWS] - start)
+        powers(shifted(work, op[INPUT] + start * width), shifted(work, room + start * width), tops, rows, width)
+        for row in range(rows):
+            e = shifted(work, room + (start + row) * width)
+            total = 0.0
+            for i in range(width):
+                total += float(e[i])
+            others[row] = total
+        for row in range(TOGETHER if rows == TOGETHER else rows):
+            logs[row] = logarithm_of_one_and_positive(others[row])
+            scales[row] = 1.0 / (1.0 + others[row])
+        for row in range(rows):
+            z = shifted(work, op[INPUT] + (start + row) * width)
+            e = shifted(work, room + (start + row) * width)
+            t = shifted(work, op[TARGET] + (start + row) * op[UNITS] + op[COLUMN])
+            c = float(shifted(work, op[COEFFICIENT])[(start + row) // op[ROWS]])
+            top = int(tops[row])
+            largest = float(z[top])
+            total = 1.0 + others[row]
+            targets = 0.0
+            below = 0.0
+            for k in range(width):
+                target = float(t[k])
+                targets += target
+                below += target * (largest - float(z[k])) if target != 0.0 else 0.0
+            loss += c * (targets * logs[row] + below)
+            factor = c * scales[row]
+            target = float(t[top])
+            at_top = factor * ((targets - target) - target * others[row])
+            if adding:
+                dz = shifted(work, op[D_INPUT] + (start + row) * width)
+                for i in range(width):
+                    power, target = float(e[i]), float(t[i])
+                    slope = factor * ((targets - target) * power - target * (total - power))
+                    dz[i] += at_top if i == top else slope
+            else:
+                for i in range(width):
+                    power, target = float(e[i]), float(t[i])
+                    e[i] = factor * ((targets - target) * power - target * (total - power))
+                e[top] = at_top
     return loss
 
 
@@ -159,114 +163,59 @@ def binary_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any,
     Σ_{k≠top} e^(zₖ − s) / Σ e^(zₖ − z_top) with s the second largest logit; pᵢ / q_top is then at most 1.
     """
     width = op[WIDTH]
+    adding = op[ADD_D_INPUT] != 0
+    room = op[SLOPE] if adding else op[D_INPUT]
+    tops = one_for_each()
     loss = 0.0
     for row in range(batch * op[ROWS]):
-        z, t, dz, c = _row(op, work, row)
-        top = _largest(z, width)
-        shift = float(z[top])
+        z = shifted(work, op[INPUT] + row * width)
+        e = shifted(work, room + row * width)
+        t = shifted(work, op[TARGET] + row * op[UNITS] + op[COLUMN])
+        dz = shifted(work, op[D_INPUT] + row * width)
+        c = float(shifted(work, op[COEFFICIENT])[row // op[ROWS]])
+        if row % TOGETHER == 0:
+            powers(z, e, tops, min(TOGETHER, batch * op[ROWS] - row), width)
+        top = int(tops[row % TOGETHER])
+        largest = float(z[top])
         second = -math.inf
+        others = 0.0
         for k in range(width):
-            if k != top:
-                second = max(second, float(z[k]))
-        others = _sum_of_others(z, width, top, shift)
-        others_by_second = _sum_of_others(z, width, top, second)
+            logit = float(z[k])
+            second = logit if k != top and not logit <= second else second
+            others += float(e[k])
+        by_second = 0.0
+        for k in range(width):
+            power = exponential(float(z[k]) - second)
+            by_second += 0.0 if k == top else power
         total = 1.0 + others
-        log_total = math.log1p(others)
+        log_total = logarithm_of_one_and_positive(others)
+        log_q_top = (second - largest) + logarithm(by_second) - log_total
         targets = 0.0
         ratios = 0.0
+        terms = 0.0
         for k in range(width):
             target = float(t[k])
+            p = (1.0 if k == top else float(e[k])) / total
+            log_q = logarithm_of_one_and(-p)
+            log_q = log_q_top if k == top else log_q
+            terms += target * (log_total + (largest - float(z[k]))) if target != 0.0 else 0.0
+            terms -= (1.0 - target) * log_q if target != 1.0 else 0.0
             targets += target
-            p = exponential(float(z[k]) - shift) / total
-            if target != 0.0:
-                loss += c * (target * (log_total - (float(z[k]) - shift)))
-            if target != 1.0:
-                log_q = (second - shift) + math.log(others_by_second) - log_total if k == top else math.log1p(-p)
-                loss -= c * ((1.0 - target) * log_q)
-            if k != top:
-                ratios += (1.0 - target) * p / (1.0 - p)
+            ratios += 0.0 if k == top else (1.0 - target) * p / (1.0 - p)
+        loss += c * terms
+        target_of_top = float(t[top])
         for i in range(width):
             target = float(t[i])
-            p = exponential(float(z[i]) - shift) / total
+            p = (1.0 if i == top else float(e[i])) / total
             if i == top:
                 q = others / total
                 across = p * ratios
             else:
                 q = 1.0 - p
                 across = p * (ratios - (1.0 - target) * p / q)
-                across += (1.0 - float(t[top])) / total * (exponential(float(z[i]) - second) / others_by_second)
-            _put(op, dz, i, c * ((1.0 - target) * p - target * q + p * (targets - target) - across))
-    return loss
-
-
-@kernel()
-def binary_added(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """−t log(p + ε) − (1 − t) log(1 − p + ε); derivative (1 − t) / (1 − p + ε) − t / (p + ε)."""
-    eps = hyper[FACTOR]
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        p, t, dp, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            target = float(t[i])
-            inside, outside = float(p[i]) + eps, 1.0 - float(p[i]) + eps
-            loss -= c * (target * math.log(inside) + (1.0 - target) * math.log(outside))
-            _put(op, dp, i, c * ((1.0 - target) / outside - target / inside))
-    return loss
-
-
-@kernel()
-def categorical_added(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """−t log(p + ε); derivative −t / (p + ε)."""
-    eps = hyper[FACTOR]
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        p, t, dp, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            inside = float(p[i]) + eps
-            loss -= c * (float(t[i]) * math.log(inside))
-            _put(op, dp, i, -c * (float(t[i]) / inside))
-    return loss
-
-
-@kernel()
-def binary_clipped(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """−t log q − (1 − t) log(1 − q) with q = p clamped to [ε, 1 − ε]; derivative 0 outside and at the ends."""
-    eps = hyper[FACTOR]
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        p, t, dp, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            target = float(t[i])
-            q = min(max(float(p[i]), eps), 1.0 - eps)
-            loss -= c * (target * math.log(q) + (1.0 - target) * math.log(1.0 - q))
-            within = eps < float(p[i]) < 1.0 - eps
-            _put(op, dp, i, c * ((1.0 - target) / (1.0 - q) - target / q) if within else 0.0)
-    return loss
-
-
-@kernel()
-def categorical_clipped(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """−t log q with q = p clamped to [ε, 1 − ε]; derivative −t / q, and 0 outside and at the ends."""
-    eps = hyper[FACTOR]
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        p, t, dp, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            q = min(max(float(p[i]), eps), 1.0 - eps)
-            loss -= c * (float(t[i]) * math.log(q))
-            _put(op, dp, i, -c * (float(t[i]) / q) if eps < float(p[i]) < 1.0 - eps else 0.0)
-    return loss
-
-
-@kernel()
-def upstream(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """Σ t y, where t is the given ∂L/∂y."""
-    loss = 0.0
-    for row in range(batch * op[ROWS]):
-        y, t, dy, c = _row(op, work, row)
-        for i in range(op[WIDTH]):
-            loss += c * (float(t[i]) * float(y[i]))
-            _put(op, dy, i, c * float(t[i]))
+                across += (1.0 - target_of_top) / total * (exponential(float(z[i]) - second) / by_second)
+            slope = (1.0 - target) * p - target * q + p * (targets - target) - across
+            put(dz, i, c * slope, adding)
     return loss
 
 

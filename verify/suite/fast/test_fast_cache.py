@@ -106,17 +106,17 @@ def test_entries_are_found_again_until_something_they_depend_on_changes(home: Pa
     own = "def _offset() -> float:\n    return 1.0\n"
     (home / "fastimpl" / "kernels" / "offset.py").write_text(f"from fastimpl.jit import inlined\n\n@inlined()\n{own}")
     text = source.read_text().replace(
-        "\n@kernel()\ndef sigmoid", "\nfrom .offset import _offset\n@kernel()\ndef sigmoid"
+        "\n@activation\ndef sigmoid", "\nfrom .offset import _offset\n@activation\ndef sigmoid"
     )
     before, start, after = text.partition("def sigmoid")
-    source.write_text(before + start + after.replace("return 0.0", "a[0] = _offset()\n    return 0.0", 1))
+    source.write_text(before + start + after.replace("return value,", "return _offset(),", 1))
     assert run(home) == {"output": 1.0, "sigmoid": 0, "gather": 1}
     changed = home / "fastimpl" / "kernels" / "offset.py"
     changed.write_text(changed.read_text().replace("1.0", "2.0"))
     assert run(home) == {"output": 2.0, "sigmoid": 0, "gather": 1}
 
     folder = home / "fastimpl" / "kernels" / "__pycache__"
-    assert len(list(folder.glob("activations.sigmoid-*"))) == 1, "entries of other sources are deleted"
+    assert len(list(folder.glob("elementwise.sigmoid-*"))) == 1, "entries of other sources are deleted"
 
     # Damage is not fatal: what is not whole, or not as it was written, is compiled anew, and kept.
     for number, path in enumerate(sorted(folder.glob("*.nbc"))):
