@@ -1,4 +1,4 @@
-"""Fully connected layers, z = x @ W + b: by BLAS where the product is large enough to repay the call.
+"""Fully connected layers, z = x @ W + b: by products of our own where they are faster than BLAS's, else by BLAS.
 
 All matrices lie row by row; BLAS reads columns, so it is given the transposed equation of each.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastimpl.jit import REASSOCIATE, inlined, kernel
+from fastimpl.jit import kernel, spliced
 from fastimpl.memory import address_of, call_gemm, call_kernel, integers_at, reals_at, shifted
 from fastimpl.table import (
     ADD_D_BIAS,
     ADD_D_INPUT,
     ADD_D_WEIGHT,
     BIAS,
+    BY_BLAS,
     D_BIAS,
     D_INPUT,
     D_OUTPUT,
@@ -27,126 +28,167 @@ from fastimpl.table import (
     OUTPUT,
     PRODUCT,
     RATE,
+    START,
+    STOP,
     UNITS,
     UPDATES,
     WEIGHT,
     WIDTH,
 )
+from fastimpl.tiles import PANEL, multiply, panel_like, transpose
 
-BLAS_FROM: Final = 512
-"""Multiplications of a product, batch · fan_in · units, from which BLAS is called. Measured: at 512 a training step by
-OpenBLAS and one by loops take the same time in both dtypes, at 1,024 loops take longer, at 64 the call costs more."""
+EXACT: Final[frozenset[str]] = frozenset()
+"""The products say themselves where a product and a sum may become one rounding; updates within them may not."""
 
+OUTPUT_BY_BLAS: Final = 1
+"""Bit of a row's BY_BLAS: z is computed by BLAS; likewise ∂L/∂x and ∂L/∂W below."""
+D_INPUT_BY_BLAS: Final = 2
+D_WEIGHT_BY_BLAS: Final = 4
 
-@inlined(REASSOCIATE)
-def _product(x: Any, w: Any, z: Any, rows: int, inner: int, columns: int) -> None:
-    """Adds x @ W to z, for x (rows, inner) and W (inner, columns)."""
-    for i in range(rows):
-        for k in range(inner):
-            factor = x[i * inner + k]
-            for j in range(columns):
-                z[i * columns + j] += factor * w[k * columns + j]
+LARGEST_WEIGHT: Final = 2**20
+"""Numbers of a weight up to which our own products are as fast as BLAS's or faster."""
+LARGEST_BATCH: Final = 512
+"""Samples up to which our own ∂L/∂W is, which strides through them."""
+SMALLEST_BATCH: Final = 4
+"""Samples from which our own ∂L/∂x is, which transposes W once for all of them."""
+SMALLEST_WEIGHT: Final = 1024
+"""Numbers of a weight up to which it is for fewer samples too."""
 
+PANEL_WIDTH: Final = 64
+"""Rows of W that are transposed into the panel at a time."""
+_PANEL_DEPTH: Final = PANEL // PANEL_WIDTH
 
-@inlined(REASSOCIATE)
-def _product_with_transpose(delta: Any, w: Any, dx: Any, rows: int, inner: int, columns: int) -> None:
-    """Adds delta @ Wᵀ to dx, for delta (rows, columns) and W (inner, columns)."""
-    for i in range(rows):
-        for k in range(inner):
-            total = dx[i * inner + k]
-            for j in range(columns):
-                total += delta[i * columns + j] * w[k * columns + j]
-            dx[i * inner + k] = total
-
-
-@inlined(REASSOCIATE)
-def _product_of_transpose(x: Any, delta: Any, dw: Any, rows: int, inner: int, columns: int) -> None:
-    """Adds xᵀ @ delta to dW, for x (rows, inner) and delta (rows, columns)."""
-    for i in range(rows):
-        for k in range(inner):
-            factor = x[i * inner + k]
-            for j in range(columns):
-                dw[k * columns + j] += factor * delta[i * columns + j]
+BLOCK: Final = 16384
+"""Numbers of ∂L/∂W that an update takes while they are in the cache: with the weight and two states, 512 KB at most."""
 
 
-@inlined()
-def _clear(values: Any, count: int) -> None:
-    for i in range(count):
-        values[i] = 0.0
+def products_by_blas(batch: int, fan_in: int, units: int) -> int:
+    """Which products of a layer BLAS computes: the bits above. For one thread; see ``fastimpl.threads`` for more."""
+    weight = fan_in * units
+    large = weight > LARGEST_WEIGHT
+    few = batch < SMALLEST_BATCH and weight > SMALLEST_WEIGHT
+    return (
+        (OUTPUT_BY_BLAS if large else 0)
+        | (D_INPUT_BY_BLAS if large or few else 0)
+        | (D_WEIGHT_BY_BLAS if large or batch > LARGEST_BATCH else 0)
+    )
 
 
-@kernel(REASSOCIATE)
+@kernel(EXACT)
 def dense(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """The pre-activation z = x @ W + b."""
     fan_in, units = op[WIDTH], op[UNITS]
-    x = shifted(work, op[INPUT])
-    z = shifted(work, op[OUTPUT])
-    w = shifted(theta, op[WEIGHT])
-    if op[BIAS] == NONE:
-        _clear(z, batch * units)
+    x, z, w = shifted(work, op[INPUT]), shifted(work, op[OUTPUT]), shifted(theta, op[WEIGHT])
+    biased = op[BIAS] != NONE
+    b = shifted(theta, op[BIAS]) if biased else z
+    if op[BY_BLAS] & OUTPUT_BY_BLAS == 0:
+        multiply(x, fan_in, 1, w, units, z, units, batch, units, fan_in, b, 0, biased, False, 0.0)
     else:
-        b = shifted(theta, op[BIAS])
-        for i in range(batch):
+        for i in range(batch if biased else 0):
             for j in range(units):
                 z[i * units + j] = b[j]
-    if op[GEMM] != 0 and batch * fan_in * units >= BLAS_FROM:
-        call_gemm(op[GEMM], False, False, units, batch, fan_in, 1.0, w, units, x, fan_in, 1.0, z, units)
-    else:
-        _product(x, w, z, batch, fan_in, units)
+        beta = 1.0 if biased else 0.0
+        call_gemm(op[GEMM], False, False, units, batch, fan_in, 1.0, w, units, x, fan_in, beta, z, units)
     return 0.0
 
 
-@kernel(REASSOCIATE)
+@spliced
+def _bias_gradient(op: Any, delta: Any, dtheta: Any, batch: int) -> None:
+    """∂L/∂b = Σ delta over the batch: a row of ones @ delta."""
+    db = shifted(dtheta, op[D_BIAS])
+    one = panel_like(db)
+    one[0] = 1.0
+    units = op[UNITS]
+    multiply(one, 0, 0, delta, units, db, units, 1, units, batch, db, 0, op[ADD_D_BIAS] != 0, False, 0.0)
+
+
+@spliced
+def _input_gradient(op: Any, delta: Any, w: Any, work: Any, batch: int) -> None:
+    """∂L/∂x = delta @ Wᵀ, W being transposed piece by piece."""
+    fan_in, units = op[WIDTH], op[UNITS]
+    dx = shifted(work, op[D_INPUT])
+    adds = op[ADD_D_INPUT] != 0
+    if op[BY_BLAS] & D_INPUT_BY_BLAS != 0:
+        beta = 1.0 if adds else 0.0
+        call_gemm(op[GEMM], True, False, fan_in, batch, units, 1.0, w, units, delta, units, beta, dx, fan_in)
+        return
+    panel = panel_like(w)
+    for k in range(0, fan_in, PANEL_WIDTH):
+        across = min(PANEL_WIDTH, fan_in - k)
+        for j in range(0, units, _PANEL_DEPTH):
+            deep = min(_PANEL_DEPTH, units - j)
+            transpose(shifted(w, k * units + j), units, across, deep, panel, PANEL_WIDTH)
+            place = shifted(dx, k)
+            started = adds or j > 0
+            multiply(
+                shifted(delta, j), units, 1, panel, PANEL_WIDTH, place, fan_in,
+                batch, across, deep, place, fan_in, started, False, 0.0,
+            )  # fmt: skip
+
+
+@spliced
+def _weight_gradient(op: Any, x: Any, delta: Any, dw: Any, first: int, rows: int, batch: int) -> None:
+    """Rows from ``first`` on of ∂L/∂W = xᵀ @ delta."""
+    fan_in, units = op[WIDTH], op[UNITS]
+    adds = op[ADD_D_WEIGHT] != 0
+    x, dw = shifted(x, first), shifted(dw, first * units)
+    if op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0:
+        beta = 1.0 if adds else 0.0
+        call_gemm(op[GEMM], False, True, units, rows, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
+    else:
+        multiply(x, 1, fan_in, delta, units, dw, units, rows, units, batch, dw, units, adds, False, 0.0)
+
+
+@spliced
+def _descend(op: Any, x: Any, delta: Any, w: Any, batch: int) -> None:
+    """W ← W − η xᵀ @ delta, in one pass over the weights in place of three."""
+    fan_in, units = op[WIDTH], op[UNITS]
+    rate = reals_at(op[NOW])[RATE]
+    if op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0:
+        call_gemm(op[GEMM], False, True, units, fan_in, batch, -rate, delta, units, x, fan_in, 1.0, w, units)
+    else:
+        multiply(x, 1, fan_in, delta, units, w, units, fan_in, units, batch, w, units, False, True, rate)
+
+
+@kernel(EXACT)
 def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """With delta = ∂L/∂z: ∂L/∂W = xᵀ @ delta, ∂L/∂b = Σ delta over the batch, ∂L/∂x = delta @ Wᵀ.
 
-    Where the row updates its weight itself and the rule is plain descent, BLAS does it within the product,
-    W ← W − η xᵀ @ delta: one pass over the weights in place of three. The error has passed through W by then.
+    Where the row updates its weight itself, the error has passed through W by then. Plain descent is made within the
+    product. Any other rule is called for block by block of ∂L/∂W, while the block is in the cache.
     """
-    fan_in, units = op[WIDTH], op[UNITS]
     delta = shifted(work, op[D_OUTPUT])
-    by_blas = op[GEMM] != 0 and batch * fan_in * units >= BLAS_FROM
     if op[D_BIAS] != NONE:
-        db = shifted(dtheta, op[D_BIAS])
-        if op[ADD_D_BIAS] == 0:
-            _clear(db, units)
-        for i in range(batch):
-            for j in range(units):
-                db[j] += delta[i * units + j]
+        _bias_gradient(op, delta, dtheta, batch)
     if op[D_INPUT] != NONE:
-        w = shifted(theta, op[WEIGHT])
-        dx = shifted(work, op[D_INPUT])
-        if by_blas:
-            beta = 1.0 if op[ADD_D_INPUT] != 0 else 0.0
-            call_gemm(op[GEMM], True, False, fan_in, batch, units, 1.0, w, units, delta, units, beta, dx, fan_in)
-        else:
-            if op[ADD_D_INPUT] == 0:
-                _clear(dx, batch * fan_in)
-            _product_with_transpose(delta, w, dx, batch, fan_in, units)
-    if op[D_WEIGHT] != NONE:
-        x = shifted(work, op[INPUT])
-        dw = shifted(dtheta, op[D_WEIGHT])
-        within = by_blas and op[UPDATES] != 0 and op[PRODUCT] != 0
-        if within:
-            w = shifted(theta, op[WEIGHT])
-            rate = reals_at(op[NOW])[RATE]
-            call_gemm(op[GEMM], False, True, units, fan_in, batch, -rate, delta, units, x, fan_in, 1.0, w, units)
-        elif by_blas:
-            beta = 1.0 if op[ADD_D_WEIGHT] != 0 else 0.0
-            call_gemm(op[GEMM], False, True, units, fan_in, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
-        else:
-            if op[ADD_D_WEIGHT] == 0:
-                _clear(dw, fan_in * units)
-            _product_of_transpose(x, delta, dw, batch, fan_in, units)
-        if op[UPDATES] != 0 and not within:
-            update = integers_at(op[UPDATES])
-            call_kernel(
-                update[FORWARD],
-                op[UPDATES],
-                update[HYPER],
-                address_of(theta),
-                address_of(dtheta),
-                address_of(work),
-                batch,
-            )
+        _input_gradient(op, delta, shifted(theta, op[WEIGHT]), work, batch)
+    if op[D_WEIGHT] == NONE:
+        return 0.0
+    x = shifted(work, op[INPUT])
+    if op[UPDATES] != 0 and op[PRODUCT] != 0:
+        _descend(op, x, delta, shifted(theta, op[WEIGHT]), batch)
+        return 0.0
+    fan_in, units = op[WIDTH], op[UNITS]
+    dw = shifted(dtheta, op[D_WEIGHT])
+    if op[UPDATES] == 0:
+        _weight_gradient(op, x, delta, dw, 0, fan_in, batch)
+        return 0.0
+    update = integers_at(op[UPDATES])
+    start, stop = update[START], update[STOP]
+    rows = max(BLOCK // units, 1)
+    for first in range(0, fan_in, rows):
+        last = first + rows >= fan_in
+        _weight_gradient(op, x, delta, dw, first, fan_in - first if last else rows, batch)
+        update[START] = start + first * units
+        update[STOP] = stop if last else start + (first + rows) * units
+        call_kernel(
+            update[FORWARD],
+            op[UPDATES],
+            update[HYPER],
+            address_of(theta),
+            address_of(dtheta),
+            address_of(work),
+            batch,
+        )
+    update[START], update[STOP] = start, stop
     return 0.0

@@ -1,0 +1,419 @@
+"""Products of matrices in LLVM's own vectors: a tile of the result stays in registers while it is summed.
+
+A compiler that vectorises the plain loops loads and stores the result once for every term; BLAS keeps it in registers,
+but first copies its operands into panels, which narrow and middle-sized matrices never repay. Here a tile of some rows
+by some vectors is summed over operands that stay where they lie, and written once.
+
+All matrices lie row by row. Columns that fill no whole vector are masked. Each number of a result is summed over the
+inner axis in its order, whatever tile it falls into, so that how a matrix is cut changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+
+from fastimpl.jit import intrinsic, types
+
+_INT = ir.IntType(64)
+_INT32 = ir.IntType(32)
+_BIT = ir.IntType(1)
+_DOUBLE = ir.DoubleType()
+
+
+@dataclass(frozen=True)
+class _Processor:
+    """What tiles are cut to. vector: bytes of a vector; LLVM splits it where the units are narrower still.
+
+    heights: vectors across a tile → its rows, as many as fit the registers beside what they are summed from, and fewer
+    for what is left. A single vector is taken as high as two.
+    """
+
+    vector: int
+    heights: Mapping[int, tuple[int, ...]]
+
+
+_WIDE: Final = _Processor(64, MappingProxyType({4: (6, 4, 2, 1), 2: (8, 4, 2, 1)}))
+_NARROW: Final = _Processor(32, MappingProxyType({4: (2, 1), 2: (4, 2, 1)}))
+
+
+@cache
+def _processor() -> _Processor:
+    """The one that Numba compiles for: 32 registers of 64 bytes, or 16 of 32 or less."""
+    features = cpu_target.target_context.codegen().magic_tuple()[2]
+    return _WIDE if "+avx512f" in features else _NARROW
+
+
+def _lanes(element: Any) -> int:
+    """Numbers of a whole vector."""
+    return _processor().vector // _size(element)
+
+
+@dataclass(frozen=True)
+class _Vector:
+    """The columns of a tile from ``first`` on: as many as there are lanes, but those that the mask leaves out."""
+
+    first: Any
+    lanes: int
+    mask: Any = None
+
+
+@dataclass(frozen=True)
+class _Product:
+    """The arguments of ``multiply``, and the code that is made of them; see there."""
+
+    builder: Any
+    element: Any
+    a: Any
+    a_row: Any
+    a_step: Any
+    b: Any
+    b_row: Any
+    c: Any
+    c_row: Any
+    rows: Any
+    columns: Any
+    inner: Any
+    init: Any
+    init_row: Any
+    started: Any
+    descends: Any
+    rate: Any
+
+    def emit(self) -> None:
+        """Blocks of four whole vectors across; then of one and a part, or of a part."""
+        builder, whole = self.builder, _lanes(self.element)
+        half = whole // 2
+        with _blocks(builder, _INT(0), self.columns, _INT(4 * whole)) as (first, after):
+            self.rows_of([_Vector(builder.add(first, _INT(v * whole)), whole) for v in range(4)])
+        # More than one and a half are left: a whole one, and what fits of another.
+        with _blocks(builder, after(), self.columns, _INT(2 * whole), least=_INT(whole + half + 1)) as (first, after):
+            second = builder.add(first, _INT(whole))
+            self.rows_of([_Vector(first, whole), self.part(second, whole)])
+        place = after()
+        rest = builder.sub(self.columns, place)
+        for wholes, lanes, least in ((1, half, whole), (0, whole, half), (0, half, 0)):
+            most = wholes * whole + lanes
+            fits = builder.and_(
+                builder.icmp_signed(">", rest, _INT(least)), builder.icmp_signed("<=", rest, _INT(most))
+            )
+            with builder.if_then(fits):
+                first = builder.add(place, _INT(wholes * whole))
+                self.rows_of([_Vector(place, whole)] * wholes + [self.part(first, lanes)])
+
+    def part(self, first: Any, lanes: int) -> _Vector:
+        """The columns from ``first`` on that there are, up to so many."""
+        builder = self.builder
+        return _Vector(first, lanes, _below(builder, builder.sub(self.columns, first), lanes))
+
+    def rows_of(self, across: list[_Vector]) -> None:
+        """All rows of these columns."""
+        place: Any = _INT(0)
+        for height in _processor().heights[max(len(across), 2)]:
+            with _blocks(self.builder, place, self.rows, _INT(height)) as (row, after):
+                self.tile([self.builder.add(row, _INT(r)) for r in range(height)], across)
+            place = after()
+
+    def tile(self, rows: list[Any], across: list[_Vector]) -> None:
+        """These rows of these columns: started, summed, and written or taken off."""
+        builder = self.builder
+        sums = self.summed(
+            [_behind(builder, self.a, builder.mul(row, self.a_row)) for row in rows],
+            across,
+            [[self.start(row, vector) for vector in across] for row in rows],
+        )
+        places = [
+            [_behind(builder, self.c, builder.add(builder.mul(row, self.c_row), vector.first)) for vector in across]
+            for row in rows
+        ]
+        with builder.if_else(self.descends) as (descends, writes):
+            with descends:
+                self.descend(places, sums, across)
+            with writes:
+                self.write(places, sums, across)
+
+    def write(self, places: list[list[Any]], sums: list[list[Any]], across: list[_Vector]) -> None:
+        """Each sum to its place."""
+        for row, values in zip(places, sums, strict=True):
+            for place, value, vector in zip(row, values, across, strict=True):
+                _store(self.builder, value, place, vector.mask)
+
+    def descend(self, places: list[list[Any]], sums: list[list[Any]], across: list[_Vector]) -> None:
+        """Each row is read before the one ahead of it is written, as a masked store holds up what is read behind it."""
+
+        def read(row: list[Any]) -> list[Any]:
+            return [
+                _load(self.builder, place, self.element, vector.lanes, vector.mask)
+                for place, vector in zip(row, across, strict=True)
+            ]
+
+        before = read(places[0])
+        for r, values in enumerate(sums):
+            following = read(places[r + 1]) if r + 1 < len(places) else []
+            after = [self.descended(w, dw) for w, dw in zip(before, values, strict=True)]
+            self.write([places[r]], [after], across)
+            before = following
+
+    def start(self, row: Any, vector: _Vector) -> Any:
+        """What the sums of this row start from. Where that is 0, all is masked."""
+        builder = self.builder
+        mask = _everywhere(builder, self.started, ir.VectorType(_BIT, vector.lanes))
+        if vector.mask is not None:
+            mask = builder.and_(mask, vector.mask)
+        place = _behind(builder, self.init, builder.add(builder.mul(row, self.init_row), vector.first))
+        return _load(builder, place, self.element, vector.lanes, mask)
+
+    def summed(self, left: list[Any], across: list[_Vector], starts: list[list[Any]]) -> list[list[Any]]:
+        """The loop over the inner axis: each number of a column of A times a row of B."""
+        builder = self.builder
+        before = builder.block
+        head, body, end = (builder.append_basic_block(name) for name in ("inner", "term", "summed"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        t = builder.phi(_INT)
+        t.add_incoming(_INT(0), before)
+        sums = [[builder.phi(start.type) for start in row] for row in starts]
+        for row, values in zip(sums, starts, strict=True):
+            for place, start in zip(row, values, strict=True):
+                place.add_incoming(start, before)
+        builder.cbranch(builder.icmp_signed("<", t, self.inner), body, end)
+        builder.position_at_end(body)
+        at = builder.mul(t, self.b_row)
+        right = [
+            _load(builder, _behind(builder, self.b, builder.add(at, v.first)), self.element, v.lanes, v.mask)
+            for v in across
+        ]
+        step = builder.mul(t, self.a_step)
+        for pointer, row in zip(left, sums, strict=True):
+            number = builder.load(_behind(builder, pointer, step))
+            for place, vector in zip(row, right, strict=True):
+                product = builder.fmul(_everywhere(builder, number, vector.type), vector, flags=("contract",))
+                place.add_incoming(builder.fadd(place, product, flags=("contract",)), body)
+        t.add_incoming(builder.add(t, _INT(1)), body)
+        builder.branch(head)
+        builder.position_at_end(end)
+        return sums
+
+    def descended(self, before: Any, gradient: Any) -> Any:
+        """What lay there, less the rate times the gradient."""
+        builder = self.builder
+        rate = self.rate if self.element == _DOUBLE else builder.fptrunc(self.rate, self.element)
+        return builder.fsub(before, builder.fmul(_everywhere(builder, rate, before.type), gradient))
+
+
+@contextmanager
+def _blocks(
+    builder: Any, start: Any, stop: Any, size: Any, least: Any = None
+) -> Iterator[tuple[Any, Callable[[], Any]]]:
+    """A loop from ``start`` on in steps of ``size``, while at least ``least`` are left: a whole block, unless given.
+
+    Gives the place of the block, and what returns, behind the loop, the place where it ended.
+    """
+    before = builder.block
+    head, body, end = (builder.append_basic_block(name) for name in ("blocks", "block", "rest"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    place = builder.phi(_INT)
+    place.add_incoming(start, before)
+    left = builder.sub(stop, place)
+    builder.cbranch(builder.icmp_signed(">=", left, size if least is None else least), body, end)
+    builder.position_at_end(body)
+    yield place, lambda: place
+    place.add_incoming(builder.add(place, size), builder.block)
+    builder.branch(head)
+    builder.position_at_end(end)
+
+
+def _behind(builder: Any, pointer: Any, offset: Any) -> Any:
+    return builder.gep(pointer, [offset])
+
+
+def _size(element: Any) -> int:
+    """Bytes of a number."""
+    return 8 if element == _DOUBLE else 4
+
+
+def _below(builder: Any, count: Any, lanes: int) -> Any:
+    """The mask of the lanes before ``count``."""
+    wide = ir.VectorType(_INT32, lanes)
+    numbers = ir.Constant(wide, [_INT32(lane) for lane in range(lanes)])
+    return builder.icmp_signed("<", numbers, _everywhere(builder, builder.trunc(count, _INT32), wide))
+
+
+def _load(builder: Any, pointer: Any, element: Any, lanes: int, mask: Any) -> Any:
+    """The numbers from there on; 0 where they are masked."""
+    kind, size = ir.VectorType(element, lanes), _size(element)
+    pointer = builder.bitcast(pointer, kind.as_pointer())
+    if mask is None:
+        return builder.load(pointer, align=size)
+    zeros = ir.Constant(kind, [0.0] * lanes)
+    return _call_masked(builder, f"load.v{lanes}f{8 * size}", kind, [pointer, _INT32(size), mask, zeros])
+
+
+def _store(builder: Any, vector: Any, pointer: Any, mask: Any) -> None:
+    """Writes the numbers that are not masked."""
+    lanes, size = vector.type.count, _size(vector.type.element)
+    pointer = builder.bitcast(pointer, vector.type.as_pointer())
+    if mask is None:
+        builder.store(vector, pointer, align=size)
+    else:
+        arguments = [vector, pointer, _INT32(size), mask]
+        _call_masked(builder, f"store.v{lanes}f{8 * size}", ir.VoidType(), arguments)
+
+
+def _call_masked(builder: Any, name: str, returned: Any, arguments: list[Any]) -> Any:
+    kind = ir.FunctionType(returned, [argument.type for argument in arguments])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.{name}.p0")
+    return builder.call(function, arguments)
+
+
+def _everywhere(builder: Any, value: Any, vector: Any) -> Any:
+    """The vector whose lanes are all ``value``."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, _INT32(0))
+    lanes = ir.Constant(ir.VectorType(_INT32, vector.count), [_INT32(0)] * vector.count)
+    return builder.shuffle_vector(first, undefined, lanes)
+
+
+@intrinsic
+def multiply(
+    typing: Any,
+    a: Any,
+    a_row: Any,
+    a_step: Any,
+    b: Any,
+    b_row: Any,
+    c: Any,
+    c_row: Any,
+    rows: Any,
+    columns: Any,
+    inner: Any,
+    init: Any,
+    init_row: Any,
+    started: Any,
+    descends: Any,
+    rate: Any,
+) -> Any:
+    """C ← init + A @ B, for A (rows, inner), B (inner, columns) and C (rows, columns).
+
+    Number (i, t) of A lies at ``a[i * a_row + t * a_step]``; rows of B, C and init start ``b_row``, ``c_row`` and
+    ``init_row`` numbers apart, 0 for one row that all share. Where ``started`` is false, init is 0 and is not read.
+    Where ``descends``, C ← C − rate (A @ B): rate, product, multiple and difference are rounded to the type of the
+    matrices one after the other.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        element = context.get_value_type(c.dtype)
+        name = f"fastimpl.multiply.{element}"
+
+        def body(inside: Any, given: list[Any]) -> None:
+            _Product(inside, element, *given).emit()
+
+        _call_own(builder, name, arguments, body)
+        return context.get_dummy_value()
+
+    integer, flag = types.int64, types.boolean
+    matrices = (a, integer, integer, b, integer, c, integer, integer, integer, integer)
+    return types.none(*matrices, init, integer, flag, flag, types.float64), generate
+
+
+def _call_own(builder: Any, name: str, arguments: list[Any], body: Callable[[Any, list[Any]], None]) -> None:
+    """Calls the function that ``body`` writes, which stands in its module once however often it is called."""
+    kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    if function.is_declaration:
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        function.attributes.add("nounwind")
+        inside = ir.IRBuilder(function.append_basic_block("entry"))
+        body(inside, list(function.args))
+        inside.ret_void()
+    builder.call(function, arguments)
+
+
+PANEL: Final = 4096
+"""Numbers of the panel that a matrix is transposed into, piece by piece: a first-level cache holds it."""
+
+
+@intrinsic
+def panel_like(typing: Any, pointer: Any) -> Any:
+    """Room on the stack for PANEL numbers like those at ``pointer``, while the kernel runs."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        room = cgutils.alloca_once(builder, ir.ArrayType(context.get_value_type(pointer.dtype), PANEL), name="panel")
+        room.align = _WIDE.vector
+        return builder.bitcast(room, context.get_value_type(pointer))
+
+    return pointer(pointer), generate
+
+
+@intrinsic
+def transpose(typing: Any, source: Any, source_row: Any, rows: Any, columns: Any, panel: Any, panel_row: Any) -> Any:
+    """Writes the transpose of a matrix (rows, columns) into a panel whose rows start ``panel_row`` numbers apart.
+
+    It is done in squares of a vector's width, and the panel is written up to whole squares: what lies behind the
+    matrix there has no meaning.
+    """
+    integer = types.int64
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        element = context.get_value_type(source.dtype)
+        name = f"fastimpl.transpose.{element}"
+        _call_own(builder, name, arguments, lambda inside, given: _transpose(inside, element, *given))
+        return context.get_dummy_value()
+
+    return types.none(source, integer, integer, integer, panel, integer), generate
+
+
+def _transpose(
+    builder: Any, element: Any, source: Any, source_row: Any, rows: Any, columns: Any, panel: Any, panel_row: Any
+) -> None:
+    lanes = _lanes(element)
+    last = builder.sub(rows, _INT(1))
+    squares_down, squares_across = (
+        builder.mul(builder.sdiv(builder.add(count, _INT(lanes - 1)), _INT(lanes)), _INT(lanes))
+        for count in (rows, columns)
+    )
+    with (
+        _blocks(builder, _INT(0), squares_down, _INT(lanes)) as (row, _),
+        _blocks(builder, _INT(0), squares_across, _INT(lanes)) as (column, _),
+    ):
+        mask = _below(builder, builder.sub(columns, column), lanes)
+        vectors = []
+        for lane in range(lanes):
+            at = builder.add(row, _INT(lane))
+            at = builder.select(builder.icmp_signed("<", at, last), at, last)
+            place = _behind(builder, source, builder.add(builder.mul(at, source_row), column))
+            vectors.append(_load(builder, place, element, lanes, mask))
+        for lane, vector in enumerate(_transposed(builder, vectors)):
+            at = builder.add(builder.mul(builder.add(column, _INT(lane)), panel_row), row)
+            _store(builder, vector, _behind(builder, panel, at), None)
+
+
+def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
+    """The columns of a square: blocks of 1, then of 2, 4 … change places across the diagonal."""
+    lanes = len(vectors)
+    distance = 1
+    while distance < lanes:
+        for i in (i for i in range(lanes) if not i & distance):
+            j = i | distance
+            low, high = (
+                [lane if not lane & distance else lanes + lane - distance for lane in range(lanes)],
+                [lane + distance if not lane & distance else lanes + lane for lane in range(lanes)],
+            )
+            vectors[i], vectors[j] = (
+                builder.shuffle_vector(
+                    vectors[i], vectors[j], ir.Constant(ir.VectorType(_INT32, lanes), [_INT32(n) for n in chosen])
+                )
+                for chosen in (low, high)
+            )
+        distance *= 2
+    return vectors
