@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastimpl.dropout import dropout_masks as dropout_masks
+    from fastimpl.evaluation import Evaluation as Evaluation
+    from fastimpl.evaluation import evaluate as evaluate
     from fastimpl.evaluation import forward as forward
     from fastimpl.evaluation import gradients as gradients
     from fastimpl.evaluation import loss as loss
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 _HOME = {
     "Divergence": "fastimpl.results",
     "EarlyStopping": "fastimpl.settings",
+    "Evaluation": "fastimpl.evaluation",
     "Model": "fastimpl.model",
     "Progress": "fastimpl.results",
     "State": "fastimpl.results",
     "Training": "fastimpl.results",
     "dropout_masks": "fastimpl.dropout",
+    "evaluate": "fastimpl.evaluation",
     "forward": "fastimpl.evaluation",
     "gradients": "fastimpl.evaluation",
     "initialise": "fastimpl.initialisation",

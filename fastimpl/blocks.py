@@ -47,9 +47,35 @@ from fastimpl.schedules import tell
 from fastimpl.settings import Settings
 from gradproof.arrays import Floats
 from gradproof.case import Case
+from gradproof.optimiser import Optimiser
 
 PORTION: Final = 256
 """Samples of the validation set that are run at a time: enough for products to be fast, few for the workspace."""
+
+
+class Validation:
+    """A set of samples whose loss is taken in portions, so that memory does not grow with them.
+
+    counts: whether right answers are counted. times: how often it may be taken. optimiser: the training's amid which it
+    is taken. measured: name → (times,), what is left each time.
+    """
+
+    def __init__(self, case: Case, counts: bool, times: int, optimiser: Optimiser | None = None) -> None:
+        self.case = case
+        self.program = bind(plan(case.network, "validation", optimiser, counts), case.dtype, min(case.batch, PORTION))
+        self.order = fed(self.program, case)
+        names = (VALIDATION_LOSS, VALIDATION_ACCURACY) if counts else (VALIDATION_LOSS,)
+        self.measured: dict[str, Numbers] = {name: np.empty(times) for name in names}
+
+    def tell(self, integers: npt.NDArray[np.int64]) -> None:
+        """Puts it into a control block."""
+        loss = self.case.network.loss
+        integers[[VALIDATION_SAMPLES, VALIDATION_SIZE]] = self.case.batch, self.program.capacity
+        integers[VALIDATION_AVERAGES] = loss is not None and loss.reduction != "sum"
+        integers[VALIDATION] = self.program.control.ctypes.data
+        for name, column in ((VALIDATION_LOSS, VALIDATION_LOSSES), (VALIDATION_ACCURACY, VALIDATION_ACCURACIES)):
+            if name in self.measured:
+                integers[column] = self.measured[name].ctypes.data
 
 
 class Block:
@@ -79,7 +105,12 @@ class Block:
         if settings.counts:
             self._measure(ACCURACY, ACCURACIES, settings.epochs)
         if settings.validation is not None:
-            self._tell_validation(settings, settings.validation)
+            # By the same optimiser, since the parameters that are read lie as training has laid them.
+            self.validation = Validation(
+                settings.validation, settings.counts_validation, settings.epochs, settings.optimiser
+            )
+            self.validation.tell(self.integers)
+            self.measured |= self.validation.measured
         self._tell_patience(settings, theta)
 
     def _point(self, column: int, buffer: npt.NDArray[np.generic]) -> None:
@@ -88,20 +119,6 @@ class Block:
     def _measure(self, name: str, column: int, epochs: int) -> None:
         self.measured[name] = np.empty(epochs)
         self._point(column, self.measured[name])
-
-    def _tell_validation(self, settings: Settings, case: Case) -> None:
-        loss = case.network.loss
-        assert loss is not None
-        size = min(case.batch, PORTION)
-        table = plan(case.network, "validation", counts=settings.counts_validation)
-        self.validation = bind(table, case.dtype, size)
-        self.validation_order, self.validation_case = fed(self.validation, case), case  # kept alive
-        self._point(VALIDATION, self.validation.control)
-        self.integers[[VALIDATION_SAMPLES, VALIDATION_SIZE]] = case.batch, size
-        self.integers[VALIDATION_AVERAGES] = loss.reduction != "sum"
-        self._measure(VALIDATION_LOSS, VALIDATION_LOSSES, settings.epochs)
-        if settings.counts_validation:
-            self._measure(VALIDATION_ACCURACY, VALIDATION_ACCURACIES, settings.epochs)
 
     def _tell_patience(self, settings: Settings, theta: Floats) -> None:
         self.integers[BEST_EPOCH] = -1

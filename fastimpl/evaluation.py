@@ -1,16 +1,21 @@
-"""One batch: loss, outputs and gradients of a case; or outputs alone."""
+"""One batch: loss, outputs and gradients of a case; outputs alone; the loss of any number of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from fastimpl.blocks import Validation
+from fastimpl.control import PARAMETERS, RUN_COLUMNS
 from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, plan
 from fastimpl.program import Program, bind
-from fastimpl.walkers import run_once
+from fastimpl.results import VALIDATION_ACCURACY, VALIDATION_LOSS
+from fastimpl.settings import checked_case, counted
+from fastimpl.walkers import run_once, run_validation
 from gradproof.arrays import Floats, frozen_array
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
@@ -99,3 +104,38 @@ def checked_parameters(network: Network, parameters: Mapping[str, npt.ArrayLike]
 
 def _run(program: Program, theta: Floats, batch: int) -> float:
     return run_once(program.control.ctypes.data, theta.ctypes.data, batch)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The loss of some samples, and the share of answers that are right; None where they were not counted."""
+
+    loss: float
+    accuracy: float | None
+
+
+def evaluate(
+    network: Network,
+    parameters: Mapping[str, npt.ArrayLike],
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    *,
+    sample_weights: npt.ArrayLike | None = None,
+    accuracy: bool | None = None,
+    dtype: Dtype = "float64",
+) -> Evaluation:
+    """The loss of samples with its reduction over all of them and the penalty, and how many of them are right.
+
+    The arguments are those of ``fastimpl.train``, and so are the numbers: what its ``validation`` leaves of these
+    samples. There may be any number of samples but none; they are run in portions, so that memory does not grow with
+    them. Raises ArgumentError for a network without a loss, and for data that it cannot be given.
+    """
+    case = checked_case(network, parameters, inputs, targets, sample_weights, dtype)
+    validation = Validation(case, counted(case, accuracy), times=1)
+    theta = validation.program.plan.parameters.buffer(case.parameters, dtype)
+    block = np.zeros(RUN_COLUMNS, dtype=np.int64)
+    validation.tell(block)
+    block[PARAMETERS] = theta.ctypes.data
+    run_validation(block.ctypes.data)
+    measured = {name: float(values[0]) for name, values in validation.measured.items()}
+    return Evaluation(measured[VALIDATION_LOSS], measured.get(VALIDATION_ACCURACY))

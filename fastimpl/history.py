@@ -10,10 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from fastimpl.results import Divergence
-
-Numbers = npt.NDArray[np.float64]
-LOSS = "loss"
+from fastimpl.results import LOSS, Divergence, Numbers, Training
 
 
 def _read_only(array: npt.NDArray[np.float64]) -> Numbers:
@@ -31,12 +28,14 @@ class History:
     metrics: name → (complete epochs,): ``loss``, the mean of the epoch's step losses weighted by their samples, and
     what else a fit measured; NaN in epochs whose fit did not.
     diverged: the step that ended the last fit, its epoch counted over all fits; None where it went well.
+    best_epoch: of the last fit where it had early stopping: the epoch, of all, whose parameters it left.
     """
 
     step_losses: Numbers = field(default_factory=lambda: _read_only(np.empty(0)))
     epoch_steps: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
     metrics: Mapping[str, Numbers] = field(default_factory=lambda: MappingProxyType({LOSS: _read_only(np.empty(0))}))
     diverged: Divergence | None = None
+    best_epoch: int | None = None
 
     @property
     def epochs(self) -> int:
@@ -48,28 +47,23 @@ class History:
         """(complete epochs,): ``metrics["loss"]``."""
         return self.metrics[LOSS]
 
-    def extended(
-        self, step_losses: Numbers, steps_per_epoch: int, metrics: Mapping[str, Numbers], diverged: Divergence | None
-    ) -> History:
-        """This history with another fit behind it, whose own epochs are counted from 0."""
-        before, done, count = len(self.step_losses), self.epochs, len(metrics[LOSS])
-        first = before + steps_per_epoch * np.arange(count, dtype=np.int64)
-        ends = np.concatenate([self.epoch_steps, np.stack([first, first + steps_per_epoch], axis=1)])
-        ends.setflags(write=False)
-        nothing, all_names = np.full(done, math.nan), dict.fromkeys([*self.metrics, *metrics])
-        unmeasured = np.full(count, math.nan)
-        if diverged is not None:
-            diverged = Divergence(done + diverged.epoch, diverged.step, diverged.loss)
+    def extended(self, training: Training) -> History:
+        """This history with another training behind it, which counted its epochs on from these."""
+        count, steps = len(training.metrics[LOSS]), training.steps_per_epoch
+        first = len(self.step_losses) + steps * np.arange(count, dtype=np.int64)
+        epoch_steps = np.concatenate([self.epoch_steps, np.stack([first, first + steps], axis=1)])
+        epoch_steps.setflags(write=False)
+        before, after = np.full(self.epochs, math.nan), np.full(count, math.nan)
+        joined = {
+            name: _read_only(np.concatenate([self.metrics.get(name, before), training.metrics.get(name, after)]))
+            for name in dict.fromkeys([*self.metrics, *training.metrics])
+        }
         return History(
-            step_losses=_read_only(np.concatenate([self.step_losses, step_losses])),
-            epoch_steps=ends,
-            metrics=MappingProxyType(
-                {
-                    name: _read_only(np.concatenate([self.metrics.get(name, nothing), metrics.get(name, unmeasured)]))
-                    for name in all_names
-                }
-            ),
-            diverged=diverged,
+            step_losses=_read_only(np.concatenate([self.step_losses, training.step_losses])),
+            epoch_steps=epoch_steps,
+            metrics=MappingProxyType(joined),
+            diverged=training.diverged,
+            best_epoch=training.best_epoch,
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -87,6 +81,7 @@ class History:
                 name: [None if n == "nan" else n for n in _plain(numbers)] for name, numbers in self.metrics.items()
             },
             "diverged": plain,
+            "best_epoch": self.best_epoch,
         }
 
     def __repr__(self) -> str:

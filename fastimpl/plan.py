@@ -14,10 +14,11 @@ from typing import Final, Literal
 from fastimpl.buffers import Parameters
 from fastimpl.dropout import threshold
 from fastimpl.jit import Kernel
-from fastimpl.kernels.activations import ACTIVATION_KERNELS, elementwise_backward
+from fastimpl.kernels.activations import ACTIVATION_KERNELS
 from fastimpl.kernels.batches import coefficients, gather
 from fastimpl.kernels.dense import dense, dense_backward
 from fastimpl.kernels.dropout import drawn_dropout, dropout
+from fastimpl.kernels.elementwise import elementwise_backward
 from fastimpl.kernels.losses import GUARDED_KERNELS, LOSS_KERNELS, upstream
 from fastimpl.kernels.maxout import maxout, maxout_backward
 from fastimpl.kernels.merge import merge, merge_backward
@@ -180,9 +181,7 @@ class _Builder:
         metrics = [] if counted is None else [self.metric(counted, output)]
         within = [] if self.purpose == "validation" else penalties
         stop = len(feeds) + len(within) + len(self.steps) + len(self.losses) + len(metrics)
-        updates, called = self.updates(stop)
-        if self.purpose == "validation":
-            updates = penalties
+        updates, called = (penalties, []) if self.purpose == "validation" else self.updates(stop)
         body = [*within, *(_row(step) for step in (*self.steps, *self.losses)), *metrics]
         return Plan(
             network=self.network,
@@ -191,7 +190,7 @@ class _Builder:
             feeds=len(feeds),
             stop=stop,
             end=stop + len(updates),
-            states=0 if self.updating is None else len(self.updating.optimiser.word.state),
+            states=len(self.updating.optimiser.word.state) if self.updating is not None and called else 0,
             slots=tuple(self.slots),
             outputs=output.slot if asked else NONE,
             inputs_gradient=inputs.gradient if self.purpose == "gradients" else NONE,
@@ -310,10 +309,15 @@ class _Builder:
         ]
 
     def counted(self, output: _Value) -> _Value:
-        """What right answers are told by: the logits where the loss is taken from them alone, else the outputs."""
-        loss = self.losses[0]
-        alone = len(self.losses) == 1 and loss.cells[COLUMN] == 0 and loss.input.width == output.width
-        return loss.input if alone else output
+        """What right answers are told by: the logits where the loss is taken from them, else the outputs.
+
+        A logit below 0 may be the larger of a softmax: its side of ½ is the probability's to tell.
+        """
+        assert self.network.loss is not None
+        logits = self.losses[0].input
+        from_all = len(self.losses) == 1 and logits.width == output.width
+        tells = self.network.loss.word.categorical or all(p.activation == "sigmoid" for p in output.pieces)
+        return logits if from_all and tells else output
 
     def metric(self, counted: _Value, output: _Value) -> Row:
         """Classes for categorical losses, and for squared errors of several outputs; else each output by itself."""
@@ -388,8 +392,8 @@ class _Builder:
         written: set[str] = set()
         for loss in self.losses:
             self.pass_back(loss)
-            added = loss.cells[ADD_D_INPUT] != 0
-            loss.cells[SLOPE] = self.slot(loss.input.rows * loss.input.width) if added else loss.cells[D_INPUT]
+            if loss.cells[ADD_D_INPUT] != 0:
+                loss.cells[SLOPE] = self.slot(loss.input.rows * loss.input.width)
         if self.purpose == "validation":
             return  # of gradients, a loss writes its own in any case
         for step in reversed(self.steps):
@@ -432,8 +436,9 @@ def _row(step: _Step) -> Row:
 def plan(
     network: Network, purpose: Purpose, optimiser: Optimiser | None = None, counts: bool = False, masked: bool = False
 ) -> Plan:
-    """The table of a network for this purpose; ``optimiser`` for training, ``counts`` to count right answers.
+    """The table of a network for this purpose; ``counts`` to count right answers.
 
+    optimiser: for training, and for validation amid it: it decides where parameters lie in their buffer.
     masked: whether the masks of dropout are given, in ``gradients``.
     """
     return _Builder(network, purpose, optimiser, counts, masked).plan()

@@ -21,13 +21,15 @@ LINE_SECONDS: Final = 2.0
 class FitProgress:
     """How far ``Model.fit`` is.
 
-    epoch: epochs of this fit that are complete. epochs: those asked for. metrics: name → number of the last complete
-    epoch, ``loss`` among them, empty before the first is. elapsed, remaining: seconds, the second estimated from the
-    first, as if every epoch took as long and none were saved by early stopping.
+    epoch, step: complete epochs and steps of this fit. epochs, steps: those asked for. metrics: name → number of the
+    last complete epoch, ``loss`` among them, empty before the first is. elapsed, remaining: seconds, the second
+    estimated from the first, as if every step took as long and early stopping saved none.
     """
 
     epoch: int
     epochs: int
+    step: int
+    steps: int
     metrics: Mapping[str, float]
     elapsed: float
     remaining: float
@@ -67,29 +69,24 @@ class _Bar:
     def __call__(self, now: FitProgress) -> None:
         if self._draw is None and time.monotonic() >= self._due:
             self._draw = self._started()
-        last = now.epoch == now.epochs
+        last = now.step == now.steps
         if self._draw is not None and (last or time.monotonic() >= self._due):
             self._draw(now)
             self._due = time.monotonic() + FRAME_SECONDS
 
     def _started(self) -> Watcher:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = (
-            TextColumn("epoch"),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[rest]}"),
-        )
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rest]}"))
         bar = self._stack.enter_context(Progress(*columns, console=Console(file=sys.stderr), auto_refresh=False))
         task = bar.add_task("", total=None, rest="")
 
         def draw(now: FitProgress) -> None:
-            numbers = " ".join(f"{name} {number:.4g}" for name, number in now.metrics.items())
-            left = f"{now.remaining:.0f} s left  " if now.epoch < now.epochs else ""
-            bar.update(task, completed=now.epoch, total=now.epochs, rest=left + numbers)
+            numbers = [f"{name} {number:.4g}" for name, number in now.metrics.items()]
+            times = [f"{now.elapsed:.0f} s", *([f"{now.remaining:.0f} s left"] if now.step < now.steps else [])]
+            words = f"epoch {now.epoch}/{now.epochs}"
+            bar.update(task, description=words, completed=now.step, total=now.steps, rest="  ".join(times + numbers))
             bar.refresh()
 
         return draw
@@ -100,7 +97,7 @@ def _lines() -> Watcher:
 
     def tell(now: FitProgress) -> None:
         nonlocal due
-        if time.monotonic() >= due or now.epoch == now.epochs:
+        if time.monotonic() >= due or now.step == now.steps:
             due = time.monotonic() + LINE_SECONDS
             print(f"{now}, {now.elapsed:.1f} s, {now.remaining:.1f} s left", file=sys.stderr, flush=True)
 

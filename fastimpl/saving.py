@@ -14,8 +14,8 @@ import numpy as np
 import gradproof
 from fastimpl import archives
 from fastimpl.archives import ArrayKind, Arrays
-from fastimpl.history import LOSS, History
-from fastimpl.results import Divergence
+from fastimpl.history import History
+from fastimpl.results import LOSS, Divergence
 from fastimpl.splitmix import MOST_SEED
 from gradproof.arrays import Floats
 from gradproof.errors import ArgumentError, RecordError
@@ -26,7 +26,11 @@ from gradproof.vocabulary import Dtype
 
 @dataclass(frozen=True)
 class Saved:
-    """All that a model is. state: state of the optimiser → parameter → array; empty where ``optimiser`` is None."""
+    """All that a model is.
+
+    optimiser, step, moments: what the next fit goes on with, the updates made and state of the variant → parameter →
+    array; None, 0 and nothing where it starts anew.
+    """
 
     network: Network
     dtype: Dtype
@@ -35,7 +39,7 @@ class Saved:
     history: History
     optimiser: Optimiser | None
     step: int
-    state: Mapping[str, Mapping[str, Floats]]
+    moments: Mapping[str, Mapping[str, Floats]]
 
 
 class _DivergenceData(msgspec.Struct, frozen=True):
@@ -58,12 +62,15 @@ class _Header(msgspec.Struct, frozen=True, tag_field="schema", tag="gradproof.mo
     steps: int
     metrics: tuple[str, ...]
     diverged: _DivergenceData | None
+    best_epoch: int | None
     gradproof: str
     """Version that wrote the file."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MOST_SEED or min(self.step, self.epochs, self.steps) < 0:
             raise ValueError("seed, step, epochs and steps: expected numbers of at least 0")
+        if self.step > self.steps:
+            raise ValueError(f"step: expected at most the {self.steps} steps of the history")
         if LOSS not in self.metrics or len(set(self.metrics)) != len(self.metrics):
             raise ValueError(f"metrics: expected {LOSS!r} among them and each once")
 
@@ -98,10 +105,11 @@ def write_model(path: Path, saved: Saved) -> None:
         steps=len(history.step_losses),
         metrics=tuple(history.metrics),
         diverged=None if diverged is None else _DivergenceData(diverged.epoch, diverged.step, diverged.loss.hex()),
+        best_epoch=history.best_epoch,
         gradproof=gradproof.__version__,
     )
     arrays: Arrays = {f"parameters/{name}": array for name, array in saved.parameters.items()}
-    for state, of_parameters in saved.state.items():
+    for state, of_parameters in saved.moments.items():
         arrays |= {f"{state}/{name}": array for name, array in of_parameters.items()}
     arrays["history/step_losses"] = history.step_losses
     arrays["history/epoch_steps"] = history.epoch_steps
@@ -137,10 +145,11 @@ def read_model(path: Path) -> Saved:
             diverged=None
             if diverged is None
             else Divergence(diverged.epoch, diverged.step, float.fromhex(diverged.loss)),
+            best_epoch=header.best_epoch,
         ),
         optimiser=optimiser,
         step=header.step,
-        state={
+        moments={
             state: {name: arrays[f"{state}/{name}"] for name in network.trainable}
             for state in (() if optimiser is None else optimiser.word.state)
         },

@@ -125,6 +125,16 @@ def checked_state(data: Case, optimiser: Optimiser, state: State, steps_per_epoc
         )
 
 
+def counted(data: Case, accuracy: bool | None) -> bool:
+    """Whether right answers are counted where nobody trains: as asked for; None: where the loss is a cross-entropy.
+
+    Raises ArgumentError for what is no truth.
+    """
+    if accuracy is not None:
+        return truth("accuracy", accuracy)
+    return data.network.loss is not None and data.network.loss.word.targets != "real"
+
+
 def checked_settings(
     network: Network,
     parameters: Mapping[str, npt.ArrayLike] | State,
@@ -148,20 +158,16 @@ def checked_settings(
     data = checked_case(network, start, inputs, targets, sample_weights, dtype)
     checked_optimiser(network, optimiser)
     whole("epochs", epochs, 0)
-    if seed is None:
-        seed = 0 if state is None else state.seed
-    whole("seed", seed, 0, MOST_SEED)
     size = data.batch if batch_size is None else min(whole("batch_size", batch_size, 1), data.batch)
     if state is not None:
         checked_state(data, optimiser, state, -(-data.batch // size))
+    if seed is None:
+        seed = 0 if state is None else state.seed
+    whole("seed", seed, 0, MOST_SEED)
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
         raise ArgumentError("early_stopping", "an EarlyStopping(patience) or None", early_stopping)
     if early_stopping is not None and validation is None:
         raise ArgumentError("validation", "a validation set, which early stopping goes by", "None")
-    if accuracy is not None:
-        truth("accuracy", accuracy)
-    loss = data.network.loss
-    entropy = loss is not None and loss.word.targets != "real"
     return Settings(
         data=data,
         optimiser=optimiser,
@@ -171,7 +177,7 @@ def checked_settings(
         shuffle=truth("shuffle", shuffle),
         validation=checked_validation(data, validation),
         early_stopping=early_stopping,
-        counts=accuracy is True,
-        counts_validation=validation is not None and (entropy if accuracy is None else accuracy),
+        counts=accuracy is not None and counted(data, accuracy),
+        counts_validation=validation is not None and counted(data, accuracy),
         state=state,
     )

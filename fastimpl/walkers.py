@@ -237,3 +237,11 @@ def count_not_finite(program_at: int, theta: int) -> int:
     """How many parameters and numbers of an update's state are not finite."""
     program = integers_at(program_at)
     return int(_forward(program, program[ROWS] - 1, program[ROWS], theta, 0))
+
+
+@walker("void(int64)")
+def run_validation(run_at: int) -> None:
+    """Takes the loss of the validation set, once. run_at: address of a run's control block, of which no more is read
+    than parameters and validation.
+    """
+    _validate(integers_at(run_at), 0)

@@ -1,7 +1,7 @@
 """gradproof proves or refutes gradients.
 
 This package is the door: the values that flow (``Network``, ``Case``, ``Gradients``, ``Finding``, ``Verdict``), the
-vocabulary, and, loaded only when they are called, the functions that do the work (``check``).
+vocabulary, and, loaded only when they are called, what does the work (``check``, ``Model``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from gradproof.target import target as target
 
 if TYPE_CHECKING:
+    from fastimpl.model import Model as Model
+    from fastimpl.settings import EarlyStopping as EarlyStopping
     from gradproof import adapters as adapters
     from gradproof.asserting import GradientsNotCorrect as GradientsNotCorrect
     from gradproof.asserting import assert_correct as assert_correct
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
     from gradproof.errors import ArgumentError as ArgumentError
     from gradproof.errors import GradproofError as GradproofError
     from gradproof.errors import NetworkError as NetworkError
+    from gradproof.errors import RecordError as RecordError
+    from gradproof.errors import TrainingDivergedError as TrainingDivergedError
     from gradproof.gradients import Gradients as Gradients
     from gradproof.graph import Graph as Graph
+    from gradproof.initialisation import Initialisation as Initialisation
     from gradproof.layers import Activation as Activation
     from gradproof.layers import Branches as Branches
     from gradproof.layers import Dense as Dense
@@ -67,14 +72,17 @@ _HOME = {
     "Clipping": "gradproof.optimiser",
     "Dense": "gradproof.layers",
     "Dropout": "gradproof.layers",
+    "EarlyStopping": "fastimpl.settings",
     "EngineSupports": "gradproof.engines",
     "Finding": "gradproof.verdict",
     "Gradients": "gradproof.gradients",
     "GradientsNotCorrect": "gradproof.asserting",
     "GradproofError": "gradproof.errors",
     "Graph": "gradproof.graph",
+    "Initialisation": "gradproof.initialisation",
     "Loss": "gradproof.loss",
     "Maxout": "gradproof.layers",
+    "Model": "fastimpl.model",
     "Network": "gradproof.network",
     "NetworkError": "gradproof.errors",
     "Operation": "gradproof.operations",
@@ -82,11 +90,13 @@ _HOME = {
     "OperationSupports": "gradproof.operations",
     "Optimiser": "gradproof.optimiser",
     "Penalty": "gradproof.loss",
+    "RecordError": "gradproof.errors",
     "Residual": "gradproof.layers",
     "Run": "gradproof.run",
     "Schedule": "gradproof.optimiser",
     "StepSupports": "gradproof.run",
     "Supports": "gradproof.target",
+    "TrainingDivergedError": "gradproof.errors",
     "Trajectory": "verify.trajectories",
     "Update": "gradproof.update",
     "Verdict": "gradproof.verdict",

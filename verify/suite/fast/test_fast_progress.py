@@ -26,7 +26,7 @@ def told(stream: io.StringIO | None, asked: bool | None, monkeypatch: pytest.Mon
         for epoch in range(6):
             if watcher is not None:
                 metrics = {"loss": 1 / (epoch + 1), "accuracy": 0.875} if epoch else {}
-                watcher(FitProgress(epoch, 5, metrics, now, seconds * (5 - epoch)))
+                watcher(FitProgress(epoch, 5, 3 * epoch, 15, metrics, now, seconds * (5 - epoch)))
             now += seconds
     return "" if stream is None else stream.getvalue()
 
@@ -73,7 +73,7 @@ def test_a_bar_is_gone_from_the_terminal_s_state_when_a_training_fails(monkeypat
     def fail() -> None:
         with watched(None) as watcher:
             assert watcher is not None
-            watcher(FitProgress(1, 5, {}, 1.0, 4.0))
+            watcher(FitProgress(1, 5, 3, 15, {}, 1.0, 4.0))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -86,7 +86,7 @@ def test_what_draws_is_loaded_when_it_draws() -> None:
     code = (
         "import sys; from fastimpl.progress import *\n"
         "for asked in (None, True, False):\n"
-        "    with watched(asked) as w: w and w(FitProgress(5, 5, {}, 9.0, 0.0))\n"
+        "    with watched(asked) as w: w and w(FitProgress(5, 5, 15, 15, {}, 9.0, 0.0))\n"
         "sys.exit('rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
