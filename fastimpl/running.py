@@ -118,7 +118,7 @@ class Run:
         why = self._run(self.stretch)
         elapsed = time.perf_counter() - began
         if elapsed < 0.5 * _INTERRUPTIBLE_SECONDS:
-            self.stretch *= 2
+            self.stretch = min(2 * self.stretch, len(self.losses))
         elif elapsed > 2 * _INTERRUPTIBLE_SECONDS:
             self.stretch = max(1, self.stretch // 2)
         if why == LOSS_NOT_FINITE or self._not_finite():
