@@ -19,7 +19,7 @@ from gradproof import Activation, Case, Dense, EarlyStopping, Loss, Model, Netwo
 from gradproof.errors import TrainingDivergedError
 from gradproof.initialisation import Initialisation
 from gradproof.optimiser import Clipping, Schedule, WeightDecay
-from gradproof.vocabulary import Dtype
+from gradproof.vocabulary import LOSSES, REALS, Dtype
 from verify.judge import judge
 
 TANH, IDENTITY, SIGMOID = Activation("tanh"), Activation("identity"), Activation("sigmoid")
@@ -313,12 +313,29 @@ class TestAsking:
         squares = Model(REGRESSION)
         np.testing.assert_array_equal(squares.predict_classes(X), squares.predict(X).argmax(axis=1))
 
-    def test_evaluate_gives_the_loss_of_all_samples_and_the_share_that_is_right(self) -> None:
-        model = Model(CLASSES)
-        result = model.evaluate(X, LABELS)
-        assert result.loss == pytest.approx(float(np.asarray(model.loss_and_gradients(X, LABELS).loss)), rel=1e-12)
-        assert result.accuracy == np.mean(model.predict_classes(X) == LABELS)
-        assert Model(REGRESSION).evaluate(X, T).accuracy is None
+    @pytest.mark.parametrize("outputs", [1, 2, 4])
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_evaluate_counts_what_predict_classes_gets_right(self, name: str, outputs: int) -> None:
+        loss = Loss(name, "batch_mean")
+        last = [] if loss.word.domain == REALS else [Activation("softmax") if loss.word.categorical else SIGMOID]
+        if loss.word.categorical and outputs == 1:
+            return  # one class is no choice, and its softmax is always 1
+        model = Model(Network((3,), (Dense(5), TANH, Dense(outputs), *last), loss), seed=3)
+        classes = RNG.integers(0, max(outputs, 2), size=23)
+        by_class = loss.word.categorical or (loss.word.targets == "real" and outputs > 1)
+        if by_class:
+            targets: Any = np.eye(outputs)[classes]
+            right = np.mean(model.predict_classes(X) == classes)
+        else:
+            targets = RNG.integers(0, 2, size=(23, outputs))
+            right = np.mean(model.predict_classes(X).reshape(23, outputs) == targets)
+        result = model.evaluate(X, targets, accuracy=True)
+        assert result.accuracy == right
+        assert 0 < right < 1
+        assert (model.evaluate(X, targets).accuracy is None) == (loss.word.targets == "real")
+        batch = float(np.asarray(model.loss_and_gradients(X, targets).loss))
+        # Both add up 23 numbers of one sign, in some order.
+        assert result.loss == pytest.approx(batch, rel=2 * 23 * np.finfo(float).eps)
 
 
 class TestDivergence:
