@@ -348,7 +348,8 @@ def panel_like(typing: Any, pointer: Any) -> Any:
     """Room on the stack for PANEL numbers like those at ``pointer``, while the kernel runs."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        room = cgutils.alloca_once(builder, ir.ArrayType(context.get_value_type(pointer.dtype), PANEL), name="panel")
+        with builder.goto_entry_block():  # not by cgutils, whose room is filled with zeros at each call
+            room = builder.alloca(ir.ArrayType(context.get_value_type(pointer.dtype), PANEL), name="panel")
         room.align = _WIDE.vector
         return builder.bitcast(room, context.get_value_type(pointer))
 
