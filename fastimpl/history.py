@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from fastimpl.results import LOSS, Divergence, Numbers, Training
-
-
-def _read_only(array: npt.NDArray[np.float64]) -> Numbers:
-    array.setflags(write=False)
-    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +26,16 @@ class History:
     best_epoch: of the last fit where it had early stopping: the epoch, of all, whose parameters it left.
     """
 
-    step_losses: Numbers = field(default_factory=lambda: _read_only(np.empty(0)))
-    epoch_steps: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
-    metrics: Mapping[str, Numbers] = field(default_factory=lambda: MappingProxyType({LOSS: _read_only(np.empty(0))}))
+    step_losses: Numbers
+    epoch_steps: npt.NDArray[np.int64]
+    metrics: Mapping[str, Numbers]
     diverged: Divergence | None = None
     best_epoch: int | None = None
+
+    @classmethod
+    def empty(cls) -> History:
+        """That of a model that was never trained."""
+        return cls(np.empty(0), np.empty((0, 2), dtype=np.int64), MappingProxyType({LOSS: np.empty(0)}))
 
     @property
     def epochs(self) -> int:
@@ -47,24 +47,33 @@ class History:
         """(complete epochs,): ``metrics["loss"]``."""
         return self.metrics[LOSS]
 
-    def extended(self, training: Training) -> History:
-        """This history with another training behind it, which counted its epochs on from these."""
-        count, steps = len(training.metrics[LOSS]), training.steps_per_epoch
-        first = len(self.step_losses) + steps * np.arange(count, dtype=np.int64)
-        epoch_steps = np.concatenate([self.epoch_steps, np.stack([first, first + steps], axis=1)])
-        epoch_steps.setflags(write=False)
-        before, after = np.full(self.epochs, math.nan), np.full(count, math.nan)
-        joined = {
-            name: _read_only(np.concatenate([self.metrics.get(name, before), training.metrics.get(name, after)]))
-            for name in dict.fromkeys([*self.metrics, *training.metrics])
-        }
-        return History(
-            step_losses=_read_only(np.concatenate([self.step_losses, training.step_losses])),
-            epoch_steps=epoch_steps,
-            metrics=MappingProxyType(joined),
+    @classmethod
+    def of(cls, training: Training) -> History:
+        """The history of one training."""
+        first = training.steps_per_epoch * np.arange(len(training.metrics[LOSS]), dtype=np.int64)
+        return cls(
+            step_losses=training.step_losses,
+            epoch_steps=np.stack([first, first + training.steps_per_epoch], axis=1),
+            metrics=training.metrics,
             diverged=training.diverged,
             best_epoch=training.best_epoch,
         )
+
+    @classmethod
+    def joined(cls, histories: Sequence[History]) -> History:
+        """One behind another, at least one; epochs of divergences and best ones are counted over all already."""
+        starts = np.cumsum([0, *(len(history.step_losses) for history in histories)])
+        names = dict.fromkeys(name for history in histories for name in history.metrics)
+        metrics = {
+            name: np.concatenate([h.metrics.get(name, np.full(h.epochs, math.nan)) for h in histories])
+            for name in names
+        }
+        step_losses = np.concatenate([history.step_losses for history in histories])
+        epoch_steps = np.concatenate([h.epoch_steps + start for h, start in zip(histories, starts[:-1], strict=True)])
+        for array in (step_losses, epoch_steps, *metrics.values()):
+            array.setflags(write=False)
+        last = histories[-1]
+        return cls(step_losses, epoch_steps, MappingProxyType(metrics), last.diverged, last.best_epoch)
 
     def to_dict(self) -> dict[str, object]:
         """All of it as plain lists and numbers, for JSON or a table: None for what was not measured, and the words

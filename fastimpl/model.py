@@ -78,7 +78,9 @@ class Model:
             raise ArgumentError("initialisation", "None where parameters are given", initialisation)
         else:
             self._parameters = _read_only(checked_parameters(network, parameters, dtype))
-        self._history = History()
+        self._history = History.empty()
+        self._fits: list[History] = []
+        self._epochs = 0
         self._optimiser: Optimiser | None = None
         self._step = 0
         self._moments: Mapping[str, Mapping[str, Floats]] = {}
@@ -106,6 +108,9 @@ class Model:
     @property
     def history(self) -> History:
         """Losses and metrics of all fits so far."""
+        if self._fits:  # joined here, so that many short fits do not copy a long history each
+            self._history = History.joined([self._history, *self._fits])
+            self._fits = []
         return self._history
 
     @property
@@ -269,7 +274,7 @@ class Model:
             variant=optimiser.variant,
             seed=self._seed,
             step=step,
-            epoch=self._history.epochs,
+            epoch=self._epochs,
             batch=0,
         )
 
@@ -278,7 +283,8 @@ class Model:
         last = training.state.epoch - 1
         goes_on = training.diverged is None and training.best_epoch in (None, last)
         self._parameters = training.parameters
-        self._history = self._history.extended(training)
+        self._fits.append(History.of(training))
+        self._epochs += self._fits[-1].epochs
         self._optimiser = optimiser if goes_on else None
         self._moments = training.state.moments if goes_on else {}
         self._step = training.state.step if goes_on else 0
@@ -296,7 +302,7 @@ class Model:
                 dtype=self._dtype,
                 seed=self._seed,
                 parameters=self._parameters,
-                history=self._history,
+                history=self.history,
                 optimiser=self._optimiser,
                 step=self._step,
                 moments=self._moments,
@@ -312,13 +318,13 @@ class Model:
         """
         saved = read_model(path_of(path))
         model = cls(saved.network, parameters=saved.parameters, seed=saved.seed, dtype=saved.dtype)
-        model._history = saved.history
+        model._history, model._epochs = saved.history, saved.history.epochs
         model._optimiser, model._step, model._moments = saved.optimiser, saved.step, saved.moments
         return model
 
     def __repr__(self) -> str:
         count = sum(array.size for array in self._parameters.values())
-        epochs = self._history.epochs
+        epochs = self._epochs
         trained = f"trained for {epochs} epoch{'s' if epochs != 1 else ''}" if epochs else "not trained"
         return f"<Model {self._network} | {count:,} parameters, {self._dtype}, {trained}>"
 
