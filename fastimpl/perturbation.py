@@ -49,12 +49,15 @@ class Losses:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self._table = routes_of(case.network)
+        self._table = routes_of(case.network, bool(case.masks))
         self._program: Program = bind(self._table.plan, case.dtype, case.batch)
         self._order = np.arange(case.batch)
         goals = case.targets if case.network.loss is not None else case.upstream
         for row, data in ((INPUTS_ROW, case.inputs), (TARGETS_ROW, goals), (COEFFICIENTS_ROW, case.sample_weights)):
             self._program.feed(row, data, self._order)
+        self._masks = {row: case.masks[path].astype(case.dtype) for path, row in self._table.plan.masks.items()}
+        for row, mask in self._masks.items():
+            self._program.feed(row, mask, self._order)
         self._theta = self._table.plan.parameters.buffer(case.parameters, case.dtype)
         self._views = self._table.plan.parameters.views(self._theta)
         self.loss = self._run(0, self._table.plan.stop)
@@ -215,6 +218,7 @@ def _sample(case: Case, n: int) -> Case:
         upstream=only(case.upstream),
         sample_weights=only(case.sample_weights),
         dtype=case.dtype,
+        masks={path: mask[n : n + 1] for path, mask in case.masks.items()},
     )
 
 

@@ -94,17 +94,17 @@ class RouteTable:
 
 
 @lru_cache(maxsize=64)
-def routes_of(network: Network) -> RouteTable:
-    """The table of a network; compiles nothing."""
-    return _Tabulation(network).table()
+def routes_of(network: Network, masked: bool = False) -> RouteTable:
+    """The table of a network, with masks of dropout or without; compiles nothing."""
+    return _Tabulation(network, masked).table()
 
 
 class _Tabulation:
     """Rows of the forward pass, then of each parameter's route."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, masked: bool) -> None:
         self.network = network
-        self.base = plan(network, "gradients")
+        self.base = plan(network, "gradients", masked=masked)
         self.slots = list(self.base.slots)
         self.unread = self.slot(max(self.slots))
         """Where slopes and derivatives go."""
@@ -112,7 +112,9 @@ class _Tabulation:
         widest = [row.cells for row in self.base.rows if row.forward is dense]
         self.copy = self.slot(max((cells[WIDTH] for cells in widest), default=0))
         self.matrix_rest = self.slot(max((cells[UNITS] for cells in widest), default=0))
-        self.rows = self.forward_rows()
+        forward = self.forward_rows()
+        self.rows = list(forward.values())
+        self.masks = {path: list(forward).index(row) for path, row in self.base.masks.items() if row in forward}
         self.stop = len(self.rows)
         self.penalties = tuple(number for number, row in enumerate(self.rows) if row.forward in _PENALTIES)
 
@@ -125,7 +127,13 @@ class _Tabulation:
         slots = tuple(size if number in used else 0 for number, size in enumerate(self.slots))
         return RouteTable(
             plan=replace(
-                self.base, rows=tuple(self.rows), stop=self.stop, slots=slots, outputs=NONE, inputs_gradient=NONE
+                self.base,
+                rows=tuple(self.rows),
+                stop=self.stop,
+                slots=slots,
+                outputs=NONE,
+                inputs_gradient=NONE,
+                masks=self.masks,
             ),
             routes=routes,
             penalties=self.penalties,
@@ -135,23 +143,21 @@ class _Tabulation:
         self.slots.append(size)
         return len(self.slots) - 1
 
-    def forward_rows(self) -> list[Row]:
-        """The rows that the loss needs, with every derivative going where nobody reads."""
-        rows: list[Row] = []
+    def forward_rows(self) -> dict[int, Row]:
+        """The rows that the loss needs, by number, with every derivative going where nobody reads."""
+        rows: dict[int, Row] = {}
         read: set[int] = set()
-        for row in reversed(self.base.rows[: self.base.stop]):
-            if row.forward in _PENALTIES:
-                rows.append(replace(row, backward=None))
-            elif row.forward in _LOSSES:
-                cells = {**row.cells, D_INPUT: self.unread, ADD_D_INPUT: 0}
-                read.add(row.cells[INPUT])
-                rows.append(replace(row, backward=None, cells=cells))
-            elif INPUT not in row.cells:
-                rows.append(row)
-            elif row.cells[OUTPUT] in read:
-                read.add(row.cells[INPUT])
-                rows.append(replace(row, backward=None, cells=self.without_derivatives(row.cells)))
-        return rows[::-1]
+        for number, row in reversed(list(enumerate(self.base.rows[: self.base.stop]))):
+            cells = dict(row.cells)
+            if row.forward in _LOSSES:
+                cells = self.without_derivatives(cells) | {D_INPUT: self.unread, ADD_D_INPUT: 0}
+            elif INPUT in cells and cells[OUTPUT] not in read:
+                continue
+            elif INPUT in cells:
+                cells = self.without_derivatives(cells)
+            read.update([cells[INPUT]] if INPUT in cells else [])
+            rows[number] = replace(row, backward=None, cells=cells)
+        return dict(reversed(rows.items()))
 
     def without_derivatives(self, cells: Mapping[int, int]) -> dict[int, int]:
         kept = {column: cell for column, cell in cells.items() if column not in (D_INPUT, D_OUTPUT)}

@@ -18,7 +18,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fastimpl.perturbation import Losses
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
 from gradproof.gradients import INPUTS
@@ -47,9 +46,11 @@ LossOf = Callable[[Case], Any]
 Progress = Callable[[int, int], None]
 """Is told how many evaluations of the loss, or entries, or directions, of how many are done."""
 
-TOGETHER: Final = 256
-"""Entries from which on one bound of the noise serves all of them, over a box around all points of all. It is wider
-than a box for each entry, which fewer ones get."""
+APART: Final = 100_000
+"""Entries to be differenced times numbers of the case, up to which each entry has a box of its own around its points,
+in which the noise is bounded: that takes less than a second. Beyond, one box around all points of all entries, which is
+wider, serves all of them.
+"""
 SHRINKINGS: Final = 8
 """How often steps are divided by 8 for which the noise is infinite."""
 
@@ -155,6 +156,8 @@ def _parameters(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
 
 
 def _fast(case: Case) -> Function:
+    from fastimpl.perturbation import Losses
+
     losses = Losses(case)
     return lambda arrays: losses.at(_parameters(arrays), arrays[INPUTS])
 
@@ -234,6 +237,8 @@ class _Entries(Lines):
     """One line for each entry of some arrays of a case, by the fast forward pass."""
 
     def __init__(self, case: Case, names: tuple[str, ...], progress: Progress | None) -> None:
+        from fastimpl.perturbation import Losses
+
         self.losses = Losses(case)
         self.careful = _Careful(case)
         self.resolution = self.careful.resolution
@@ -262,7 +267,7 @@ class _Entries(Lines):
     def settled(self, furthest: Float64) -> tuple[Float64, Float64]:
         """Within a box around all points of all lines, or of few lines within a box for each."""
         count = len(self.x)
-        if count > TOGETHER:
+        if count * sum(array.size for array in point_of(self.careful.case).values()) > APART:
             steps, noise = self.careful.settled(furthest, self.by_name)
             return steps, np.full(count, noise)
         steps, noises = furthest.copy(), np.zeros(count)

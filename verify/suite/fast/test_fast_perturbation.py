@@ -17,7 +17,19 @@ from fastimpl.kernels.perturbations import assign, put_column, with_bias, with_f
 from fastimpl.perturbation import Losses
 from fastimpl.plan import plan
 from fastimpl.routes import RouteTable, routes_of
-from gradproof import Activation, ArgumentError, Branches, Case, Dense, Loss, Maxout, Network, Penalty, Residual
+from gradproof import (
+    Activation,
+    ArgumentError,
+    Branches,
+    Case,
+    Dense,
+    Dropout,
+    Loss,
+    Maxout,
+    Network,
+    Penalty,
+    Residual,
+)
 from gradproof.gradients import INPUTS, LOSS
 from refimpl.enclosure import enclosure
 from refimpl.neighbourhood import loss_allowance
@@ -51,12 +63,18 @@ NETWORKS: Final[dict[str, Network]] = {
     "frozen and penalised": Network(
         (3,), (Dense(4), TANH, Dense(2)), SQUARED, Penalty("l2", 0.5, half=True, biases=True), frozen=("0.weight",)
     ),
+    "dropout": Network((3,), (Dropout(0.25), Dense(4), TANH, Dropout(0.5), Dense(4), Dropout(0.25)), SQUARED),
     "upstream": Network((3,), (Dense(4), TANH, Dense(2))),
     "guarded": Network(
         (3,), (Dense(4), Activation("sigmoid")), Loss("binary_cross_entropy", "element_mean", eps=1e-3, guard="add")
     ),
     "no parameters": Network((3,), (TANH, Activation("sigmoid")), SQUARED),
     "several axes": Network((2, 3), (TANH, SOFTMAX), SQUARED),
+}
+
+
+MASKS: Final = {path: np.arange(12).reshape(3, 4) % 5 != 1 for path in ("3", "5")} | {
+    "0": np.array([[True, True, False], [True, False, True], [True, True, True]])
 }
 
 
@@ -104,6 +122,8 @@ def test_every_entry_of_every_kind_of_network(kind: str, dtype: Any) -> None:
     case = seeded_case(NETWORKS[kind], 3, seed=2).replace(dtype=dtype)
     if case.network.loss is not None:
         case = case.replace(sample_weights=[0.5, 2.0, 1.25])
+    if kind == "dropout":
+        case = case.replace(masks=MASKS)
     losses = Losses(case)
     for name in (*case.parameters, INPUTS):
         here = at(case, name).reshape(-1)
