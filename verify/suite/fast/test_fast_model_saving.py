@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from fastimpl.archives import HEADER, ArrayKind
 from gradproof import Activation, Loss, Model, Network, Optimiser, Schedule
 from gradproof.errors import ArgumentError, RecordError, TrainingDivergedError
-from gradproof.layers import Branches, Dense, Maxout, Residual
+from gradproof.layers import Branches, Dense, Dropout, Maxout, Residual
 from gradproof.loss import Penalty
 from gradproof.optimiser import OPTIMISERS
 
@@ -33,13 +33,14 @@ TREE = Network(
         Branches(((Dense(3), TANH), (Dense(5, bias=False),)), "concat"),
         Dense(8),
         TANH,
+        Dropout(0.25),
         Dense(8),
         Dense(2),
     ),
     Loss("squared_error", "batch_mean"),
     Penalty("l2", 0.01, half=True, biases=False),
-    shared=(("6.weight", "4.weight"),),
-    frozen=("0.bias", "7.weight"),
+    shared=(("7.weight", "4.weight"),),
+    frozen=("0.bias", "8.weight"),
 )
 RNG = np.random.default_rng(2)
 X, T = RNG.normal(size=(17, 3)), RNG.normal(size=(17, 2))
