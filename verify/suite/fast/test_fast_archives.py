@@ -183,6 +183,26 @@ def test_a_member_that_stands_there_twice_is_refused(path: Path) -> None:
         load(path)
 
 
+def test_members_that_share_bytes_are_refused(tmp_path: Path) -> None:
+    """One member lies within another's numbers: so could thousands, and a small file would fill the memory."""
+    inner, outer = {"inner": np.ones(1000)}, {"outer": np.zeros(1200)}
+    store(tmp_path / "inner.npz", inner)
+    with zipfile.ZipFile(tmp_path / "inner.npz") as archive:
+        hidden = archive.getinfo("inner.npy")
+    local = (tmp_path / "inner.npz").read_bytes()[hidden.header_offset :][: 30 + len("inner.npy") + hidden.file_size]
+    description = ArrayKind("float64", (1200,)).description
+    path = tmp_path / "shared.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(HEADER, json.dumps(kinds_of(inner | outer)))
+        archive.writestr("outer.npy", (description + local).ljust(len(description) + 9600, b"\0"))
+        hidden.header_offset = archive.getinfo("outer.npy").header_offset + 30 + len("outer.npy") + len(description)
+        archive.filelist.append(hidden)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == [HEADER, "outer.npy", "inner.npy"]
+    with pytest.raises(RecordError, match="overlap"):
+        load(path)
+
+
 def test_what_is_no_archive_is_refused_and_what_is_not_there_says_so(tmp_path: Path) -> None:
     for data in (b"", b"PK", b"not a zip", b"PK\x05\x06" + bytes(18), pickle.dumps([1])):
         (tmp_path / "x").write_bytes(data)
