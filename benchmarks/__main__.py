@@ -9,11 +9,11 @@ import click
 from benchmarks import readme as readme_text
 from benchmarks import third_party
 from benchmarks.campaigns import CAMPAIGNS, conduct
-from benchmarks.figures import described, measure
+from benchmarks.figures import described, measure, merged, refuse_another_machine
 from benchmarks.published import CHECKS
 from benchmarks.published import publish as published_check
 from gradproof.errors import GradproofError
-from gradproof.record import FiguresRecord, encode, write
+from gradproof.record import FiguresRecord, decode, encode, write
 
 
 def _say(text: str) -> None:
@@ -41,22 +41,33 @@ def main() -> None:
 @click.option("--list", "list_names", is_flag=True, help="Print the names of the figures and what they are.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the record to this file.")
-def figures(names: tuple[str, ...], list_names: bool, as_json: bool, out: Path | None) -> None:
+@click.option(
+    "--into",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Put the figures into this record in place of its own; those that are not measured stay.",
+)
+def figures(names: tuple[str, ...], list_names: bool, as_json: bool, out: Path | None, into: Path | None) -> None:
     """Measure the named figures, or all of them. Progress goes to standard error.
 
-    Times are of this machine as it is now: leave it alone meanwhile. Ratios to the peers of the same run carry over
-    to other machines better than seconds do. A figure that cannot be measured is left out, and the exit code is 1.
+    What several names begin with stands for all of them: training_step. Times are of this machine as it is now: leave
+    it alone meanwhile. Ratios to the peers of the same run carry over to other machines better than seconds do. A
+    figure that cannot be measured is left out, and the exit code is 1.
     """
     if list_names:
         for name, what in described().items():
             click.echo(f"{name}: {what}")
         return
     try:
+        before = decode(into.read_bytes(), FiguresRecord) if into is not None and into.exists() else None
+        if before is not None:
+            refuse_another_machine(before)
         record, failed = measure(names, _say)
     except GradproofError as error:
         raise click.ClickException(str(error)) from error
     if out is not None:
         write(out, encode(record))
+    if into is not None:
+        write(into, encode(record if before is None else merged(before, record)))
     click.echo(encode(record).decode().rstrip() if as_json else _line(record))
     if failed:
         raise click.ClickException("\n".join(f"{name} could not be measured: {why}" for name, why in failed.items()))

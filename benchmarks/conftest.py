@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.pinning import pin_to_one_core
+from benchmarks.pinning import pin
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,7 +16,7 @@ def _one_core() -> Iterator[None]:
     from threadpoolctl import threadpool_limits
 
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    pin_to_one_core()
+    pin(1)
     with threadpool_limits(1):
         yield
     if before is not None:

@@ -17,8 +17,12 @@ from benchmarks import third_party
 from benchmarks.campaigns import CampaignRecord
 from benchmarks.campaigns.accusations import Summary, paragraph
 from benchmarks.commands import CHECKOUT, README, ReadmeError
+from benchmarks.figures import training
 from benchmarks.published import ACCUSATIONS, CHECKS, FIGURES, check_record, figures_record
+from benchmarks.tasks import KINDS, NETWORKS
+from benchmarks.timing import FLOOR
 from gradproof.record import Figure, write
+from gradproof.vocabulary import DTYPES
 from reports.numbers import count, duration, significant
 from reports.terminal import render_check
 
@@ -26,6 +30,17 @@ WIDTH: Final = 100
 """Characters that a line of the quoted screen may have."""
 LINE: Final = 120
 """Characters that a line of prose may have."""
+COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "jax": "JAX",
+        "torch": "PyTorch",
+        "torch.compile": "torch.compile",
+        "numpy": "NumPy",
+        "scikit-learn": "scikit-learn",
+        FLOOR: "products alone",
+    }
+)
+"""What a step is timed beside → the head of its column: their time over ours."""
 
 
 def screen() -> str:
@@ -69,24 +84,41 @@ def wrapped(text: str) -> str:
 
 
 def figures() -> str:
-    """A table of the published figures, and one of the step times beside the peers'."""
+    """A table of the published figures, and one of the step times beside the peers' for each kind of training."""
     record = figures_record()
-    steps = [figure for figure in record.figures if figure.name.startswith("training_step.")]
-    rest = [figure for figure in record.figures if figure not in steps]
+    steps = {figure.name: figure for figure in record.figures if figure.name in training.CELLS}
+    rest = [figure for figure in record.figures if figure.name not in steps]
     where = f"{record.machine.processor}, {count(record.machine.cores, 'core')}, Python {record.machine.python}"
     path = FIGURES.relative_to(CHECKOUT).as_posix()
     lines = [f"Measured on {where} ([`{path}`]({path}), {record.started[:10]}).", ""]
     lines += ["| figure | value | goal | |", "|---|---|---|---|"]
     lines += [f"| `{figure.name}` | {_value(figure.value, figure.unit)} | {_goal(figure)} |" for figure in rest]
-    names = list(dict.fromkeys(name for figure in steps for name in figure.peers))
-    lines += ["", f"| one training step | fastimpl | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
-    for figure in steps:
-        others = (_beside(figure, name) for name in names)
-        lines.append(
-            f"| {figure.name.removeprefix('training_step.')} | {_value(figure.value, figure.unit)} | "
-            f"{' | '.join(others)} |"
-        )
+    for family, threads in training.THREADS.items():
+        for kind, what in KINDS.items():
+            rows = [row for network in NETWORKS if (row := _steps_row(steps, family, network, kind))]
+            if rows:
+                lines += ["", wrapped(f"One step on {count(threads, 'core')}, float64 / float32: {what}."), ""]
+                lines += [
+                    f"| network | ours, µs | {' | '.join(COLUMNS.values())} |",
+                    "|---|---|" + "---|" * len(COLUMNS),
+                ]
+                lines += rows
     return "\n".join(lines)
+
+
+def _steps_row(steps: Mapping[str, Figure], family: str, network: str, kind: str) -> str | None:
+    cells = [steps.get(f"{family}.{network}.{kind}.{dtype}") for dtype in DTYPES]
+    if not any(cells):
+        return None
+    ours = " / ".join("–" if cell is None else significant(cell.value) for cell in cells)
+    others = (" / ".join(_times(cell, peer) for cell in cells) for peer in COLUMNS)
+    return f"| {network} | {ours} | {' | '.join(others)} |"
+
+
+def _times(cell: Figure | None, peer: str) -> str:
+    if cell is None or peer not in cell.peers:
+        return "–"
+    return f"{significant(cell.peers[peer] / cell.value, 2 if peer != FLOOR else 3)}×"
 
 
 def _value(value: float, unit: str) -> str:
@@ -99,11 +131,6 @@ def _goal(figure: Figure) -> str:
     if figure.goal is None:
         return "– | "
     return f"{figure.goal.replace('<=', '≤').replace('>=', '≥')} | {'met' if figure.met else 'missed'}"
-
-
-def _beside(figure: Figure, peer: str) -> str:
-    taken = figure.peers.get(peer)
-    return "–" if taken is None else f"{_value(taken, figure.unit)} ({significant(taken / figure.value, 2)}×)"
 
 
 BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(

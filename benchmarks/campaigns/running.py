@@ -19,7 +19,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from benchmarks.pinning import one_thread_environment
+from benchmarks.pinning import environment
 from gradproof.errors import ArgumentError, RecordError
 from gradproof.record import encode, write
 
@@ -108,7 +108,7 @@ def _chunks(work: Work[F], first: int, cases: int, seed: int) -> Iterator[tuple[
 def _one_thread_each() -> Iterator[None]:
     """Processes that are started inside have one thread each: they share the cores among themselves."""
     before = dict(os.environ)
-    os.environ.update(one_thread_environment())
+    os.environ.update(environment(threads=1))
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.commands import run
 from benchmarks.figures.common import Measure, Progress, figure
-from benchmarks.pinning import ONE_THREAD, pin_to_one_core
+from benchmarks.pinning import pin, settings
 from gradproof.case import Case
 from gradproof.layers import Activation
 from gradproof.loss import Loss
@@ -116,7 +116,7 @@ def _measured(how: str, size: Size, progress: Progress) -> Times:
     widths, batch = size
     progress(f"{'-'.join(map(str, widths))}, {batch} samples")
     command = [sys.executable, "-m", "benchmarks.figures.certified", how, str(batch), *map(str, widths)]
-    return msgspec.json.decode(run(command, settings=ONE_THREAD)[1].splitlines()[-1], type=Times)
+    return msgspec.json.decode(run(command, settings=settings(threads=1))[1].splitlines()[-1], type=Times)
 
 
 def _measure(how: str, case: Case) -> Times:
@@ -172,6 +172,6 @@ FIGURES: Final[Mapping[str, Measure]] = {
 }
 
 if __name__ == "__main__":
-    pin_to_one_core()
+    pin(1)
     mode, samples, *sizes = sys.argv[1:]
     print(msgspec.json.encode(_measure(mode, sigmoid_case(tuple(map(int, sizes)), int(samples)))).decode())

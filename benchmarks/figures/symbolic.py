@@ -37,7 +37,7 @@ def _deriving(samples: int, progress: Progress) -> float:
 def _derive(samples: int) -> float:
     from refimpl.symbolic import symbolic
 
-    network = task("5-8-6-3.float64").case.network
+    network = task("5-8-6-3.sigmoid_sgd.float64").case.network
     start = perf_counter()
     symbolic(network, samples)
     return perf_counter() - start

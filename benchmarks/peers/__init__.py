@@ -15,20 +15,35 @@ from typing import Protocol
 import numpy.typing as npt
 
 from benchmarks.tasks import Task
+from gradproof.optimiser import Optimiser
 
 
 class Trainer(Protocol):
-    """A network being trained on a task's data; made anew, it holds the task's initial parameters."""
+    """A network that can be trained on a task's data, as often as asked for.
+
+    On as many threads as the environment and the process's cores allow (``benchmarks.pinning``).
+    """
 
     def run(self, epochs: int) -> None:
-        """Goes on for so many epochs and returns when the last update is done; for 0 does what else a call does.
+        """Trains the task's initial parameters for so many epochs, and returns when the last update is done.
 
         An epoch visits every sample once, in an order shuffled anew. A step gathers its samples, goes forward and
-        backward, and updates the parameters.
+        backward, and updates the parameters. Orders, and with them the result, are the same at every call: what
+        ``run(1)`` leaves is what ``run(2)`` goes through. For 0 epochs it does what else a call does.
         """
 
     def parameters(self) -> Mapping[str, npt.ArrayLike]:
-        """Path → array, as in the task's case."""
+        """Path → array, as in the task's case, after the last ``run``."""
+
+
+def runs_everything(task: Task) -> str | None:
+    """No reason against any task."""
+    return None
+
+
+def same_optimiser(optimiser: Optimiser) -> Optimiser:
+    """The very rule that the task asks for."""
+    return optimiser
 
 
 @dataclass(frozen=True)
@@ -37,12 +52,16 @@ class Peer:
 
     package: what has to be installed, by the name it is imported by. what: in words, how it is used here.
     trainer: makes one; imports the package when called.
+    cannot: why it cannot run the very steps of a task; None where it can.
+    rule: the optimiser whose steps it takes where it is asked for one; they are proved to be those of this one.
     """
 
     name: str
     package: str
     what: str
     trainer: Callable[[Task], Trainer]
+    cannot: Callable[[Task], str | None] = runs_everything
+    rule: Callable[[Optimiser], Optimiser] = same_optimiser
 
     @property
     def installed(self) -> bool:

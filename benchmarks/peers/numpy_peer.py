@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,28 +14,49 @@ from gradproof.arrays import Floats
 
 
 class NumpyTrainer:
-    """A stack of sigmoid layers with half the squared error, summed over the mini-batch."""
+    """A stack of dense layers; its optimiser's numbers lie in one flat array, so that an update is one expression."""
 
     def __init__(self, task: Task) -> None:
-        stack = task.case.stack
-        self._stack = stack
-        self._weights = [w.copy() for w in stack.weights]
-        self._biases = [b.copy() for b in stack.biases if b is not None]
-        self._inputs = task.case.inputs
-        self._targets = np.asarray(task.case.targets)
-        self._batch = task.batch
-        self._rate = self._inputs.dtype.type(task.rate)
-        self._random = np.random.default_rng(0)
+        case = task.case
+        self._task = task
+        self._stack = case.stack
+        self._adam = task.optimiser.variant == "adam"
+        self._inputs, self._targets = case.inputs, np.asarray(case.targets)
+        initial = [*self._stack.weights, *(b for b in self._stack.biases if b is not None)]
+        self._initial = np.concatenate([array.ravel() for array in initial])
+        self._theta, self._gradient = self._initial.copy(), np.empty_like(self._initial)
+        self._mean, self._square = np.zeros_like(self._initial), np.zeros_like(self._initial)
+        count = len(self._stack.weights)
+        views, gradients = self._views(self._theta), self._views(self._gradient)
+        self._weights, self._biases = views[:count], views[count:]
+        self._d_weights, self._d_biases = gradients[:count], gradients[count:]
+
+    def _views(self, flat: Floats) -> list[Floats]:
+        shapes = [w.shape for w in self._stack.weights] + [b.shape for b in self._stack.biases if b is not None]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
 
     def run(self, epochs: int) -> None:
         """Shuffled passes over the data."""
+        random = np.random.default_rng(0)
+        self._theta[...] = self._initial
+        self._mean[...] = 0
+        self._square[...] = 0
+        size, number = self._task.batch, 0
         for _ in range(epochs):
-            order = self._random.permutation(len(self._inputs))
-            for start in range(0, len(order), self._batch):
-                rows = order[start : start + self._batch]
-                self._step(self._inputs[rows], self._targets[rows])
+            order = random.permutation(len(self._inputs))
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                number += 1
+                if self._adam:
+                    self._differentiate_relu(self._inputs[rows], self._targets[rows])
+                    self._update_by_adam(number)
+                else:
+                    self._differentiate_sigmoid(self._inputs[rows], self._targets[rows])
+                    self._gradient *= self._task.optimiser.rate
+                    self._theta -= self._gradient
 
-    def _step(self, x: Floats, t: Floats) -> None:
+    def _differentiate_sigmoid(self, x: Floats, t: Floats) -> None:
         activations = [x]
         for weight, bias in zip(self._weights, self._biases, strict=True):
             z = activations[-1] @ weight
@@ -44,15 +66,56 @@ class NumpyTrainer:
         delta = (a - t) * a * (1 - a)
         for layer in reversed(range(len(self._weights))):
             a = activations[layer]
-            d_weight, d_bias = a.T @ delta, delta.sum(axis=0)
-            if layer > 0:  # through the weights as they were in the forward pass
-                delta = (delta @ self._weights[layer].T) * a * (1 - a)
-            self._weights[layer] -= self._rate * d_weight
-            self._biases[layer] -= self._rate * d_bias
+            np.matmul(a.T, delta, out=self._d_weights[layer])
+            delta.sum(axis=0, out=self._d_biases[layer])
+            if layer > 0:
+                delta = delta @ self._weights[layer].T
+                delta *= a * (1 - a)
+
+    def _differentiate_relu(self, x: Floats, t: Floats) -> None:
+        activations = [x]
+        for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
+            z = activations[-1] @ weight
+            z += bias
+            activations.append(np.maximum(z, 0, out=z))
+        delta = activations[-1] @ self._weights[-1]
+        delta += self._biases[-1]
+        if delta.shape[1] == 1:
+            delta = 1 / (1 + np.exp(-delta))
+        else:
+            delta -= delta.max(axis=1, keepdims=True)
+            np.exp(delta, out=delta)
+            delta /= delta.sum(axis=1, keepdims=True)
+        delta -= t
+        delta /= len(t)
+        for layer in reversed(range(len(self._weights))):
+            a = activations[layer]
+            np.matmul(a.T, delta, out=self._d_weights[layer])
+            delta.sum(axis=0, out=self._d_biases[layer])
+            if layer > 0:
+                delta = delta @ self._weights[layer].T
+                delta *= a > 0
+
+    def _update_by_adam(self, number: int) -> None:
+        rule = self._task.optimiser
+        beta1, beta2, epsilon = rule.beta1 or 0.0, rule.beta2 or 0.0, rule.epsilon or 0.0
+        g, mean, square = self._gradient, self._mean, self._square
+        mean *= beta1
+        mean += (1 - beta1) * g
+        square *= beta2
+        g *= g
+        g *= 1 - beta2
+        square += g
+        root = np.sqrt(square)
+        root *= 1 / math.sqrt(1 - beta2**number)
+        root += epsilon
+        np.divide(mean, root, out=root)
+        root *= rule.rate / (1 - beta1**number)
+        self._theta -= root
 
     def parameters(self) -> Mapping[str, npt.ArrayLike]:
         """Path → array."""
-        return self._stack.name(self._weights, self._biases)
+        return self._stack.name([w.copy() for w in self._weights], [b.copy() for b in self._biases])
 
 
 PEER = Peer("numpy", "numpy", "NumPy, written by hand", NumpyTrainer)

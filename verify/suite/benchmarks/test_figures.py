@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,14 +12,14 @@ from click.testing import CliRunner
 
 from benchmarks import readme, timing
 from benchmarks.__main__ import main
-from benchmarks.agreement import DisagreementError
 from benchmarks.commands import README, CommandError, ReadmeError, run
-from benchmarks.figures import FIGURES, commands, common, described, measure
+from benchmarks.figures import FIGURES, commands, common, described, measure, training
 from benchmarks.peers import peers
+from benchmarks.peers.numpy_peer import NumpyTrainer
 from benchmarks.published import CHECKS, check_record, figures_record
-from benchmarks.tasks import NAMES, task
+from benchmarks.tasks import NAMES, Task, task
 from gradproof.errors import ArgumentError
-from gradproof.record import Figure, FiguresRecord, decode
+from gradproof.record import Figure, FiguresRecord, decode, encode, machine
 
 
 def test_every_figure_is_listed_with_what_it_is() -> None:
@@ -92,17 +94,142 @@ def test_help_is_timed_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_peer_with_a_wrong_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(trainer: object, single: object) -> None:
-        if type(trainer).__name__ == "NumpyTrainer":
-            raise DisagreementError("planted")
-
-    monkeypatch.setattr(timing, "peers", lambda: {n: p for n, p in peers().items() if n in ("numpy", "fastimpl")})
-    monkeypatch.setattr(timing, "refuse_wrong_step", refuse)
+    known = {name: peer for name, peer in peers().items() if name in ("numpy", "fastimpl", "scikit-learn")}
+    known["broken"] = replace(known["numpy"], name="broken", trainer=lambda what: next(iter(())))
+    known["wrong"] = replace(known["numpy"], name="wrong", trainer=Doubling)
+    monkeypatch.setattr(timing, "peers", lambda: known)
     monkeypatch.setattr(timing, "ROUNDS", 2)
     monkeypatch.setattr(timing, "TURN", 0.001)
-    times = timing.time_task(task("5-8-6-3.float64"))
-    assert times.refused == {"numpy": "planted"}
-    assert set(times.microseconds) == {"fastimpl"}
+    times = timing.time_task(task("5-8-6-3.sigmoid_sgd.float64"))
+    assert set(times.times) == {"fastimpl", "numpy", "floor"}
+    assert "0.weight" in times.refused["wrong"]
+    assert "StopIteration" in times.refused["broken"]
+    if known["scikit-learn"].installed:
+        assert "identity" in times.refused["scikit-learn"]
+    figure = training._cell("training_step.5-8-6-3.sigmoid_sgd.float64", times)
+    assert set(figure.peers) == {"numpy", "floor"}
+    assert "not timed: its step is wrong" in figure.note
+
+
+class Doubling(NumpyTrainer):
+    """Goes twice as far as the gradient says."""
+
+    def __init__(self, what: Task) -> None:
+        doubled = msgspec.structs.replace(what.optimiser, rate=2 * what.optimiser.rate)
+        super().__init__(replace(what, optimiser=doubled))
+
+
+def test_no_speed_of_a_wrong_result_of_ours() -> None:
+    times = timing.StepTimes("some", 1, {}, {"fastimpl": "planted"}, ())
+    with pytest.raises(timing.TimingError, match="no speed of a wrong result: planted"):
+        training._cell("training_step.some", times)
+
+
+def test_more_threads_than_cores_are_refused_before_anything_is_timed() -> None:
+    with pytest.raises(ArgumentError, match="at most the"):
+        timing.time_steps(NAMES[:1], 10**6, lambda text: pytest.fail("timed"))
+
+
+def test_a_child_that_ends_badly_takes_nothing_else_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, failed = timing.time_steps(["no-such-network.sigmoid_sgd.float64"], 1, lambda text: None)
+    assert not found
+    assert "KeyError" in str(failed["no-such-network.sigmoid_sgd.float64"])
+
+
+def _cells(peers_of: Callable[[str], dict[str, float]]) -> dict[str, Figure]:
+    names = training.cells(training.ONE_CORE)
+    return {name: common.figure(name, 2.0, "us", peers=peers_of(name)) for name in names}
+
+
+def test_what_follows_from_the_steps_is_derived_from_them() -> None:
+    def peers_of(name: str) -> dict[str, float]:
+        return {"jax": 20.0 if "784-30-10" not in name else 5.0, "torch": 50.0, "floor": 1.9}
+
+    cells = _cells(peers_of)
+    mean = training.derive("training_step.jax_ratio", cells)
+    assert mean.value == pytest.approx((10**24 * 2.5**4) ** (1 / 28))
+    assert (mean.goal, mean.met) == (">= 4 times", True)
+    small = training.derive("training_step.jax_least.small", cells)
+    assert (small.value, small.met) == (2.5, True)
+    assert "784-30-10" in small.note
+    assert training.derive("training_step.jax_least.large", cells).value == 10.0
+    assert training.derive("training_step.torch_ratio", cells).value == pytest.approx(25.0)
+    floor = training.derive("training_step.floor.784-512-512-10", cells)
+    assert (floor.value, floor.met) == (0.95, True)
+    del cells["training_step.784-30-10.relu_adam.float32"]
+    with pytest.raises(timing.TimingError, match=r"784-30-10\.relu_adam\.float32 was not measured"):
+        training.derive("training_step.jax_ratio", cells)
+    with pytest.raises(timing.TimingError, match="jax was not timed"):
+        training.derive("training_step.jax_ratio", _cells(lambda name: {}))
+
+
+def test_one_measurement_serves_all_figures_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def time_steps(
+        names: Sequence[str], threads: int, progress: common.Progress
+    ) -> tuple[dict[str, timing.StepTimes], dict[str, timing.TimingError]]:
+        calls.append((len(names), threads))
+        spread = timing.Spread(2.0, 1.9, (1.95, 2.05))
+        times = {"fastimpl": spread, "jax": spread, "torch": spread, "floor": spread}
+        return {name: timing.StepTimes(name, threads, times, {}, ()) for name in names}, {}
+
+    monkeypatch.setattr(training, "time_steps", time_steps)
+    record, failed = measure(["training_step"], lambda text: None)
+    assert calls == [(28, 1)]
+    assert not failed
+    assert {figure.name for figure in record.figures} == {*training.cells("training_step"), *training.DERIVED}
+    record, _ = measure(["training_step.torch_ratio", "training_step_two_cores"], lambda text: None)
+    assert calls[1:] == [(28, 1), (8, 2)]
+    assert [figure.name for figure in record.figures] == [
+        "training_step.torch_ratio",
+        *training.cells("training_step_two_cores"),
+    ]
+
+
+def test_a_cell_that_is_measured_again_changes_what_follows_from_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = training.cells(training.ONE_CORE)
+    cells = _cells(lambda name: {"jax": 4.0})
+    before = FiguresRecord(
+        (*cells.values(), training.derive("training_step.jax_least.small", cells)), "then", machine(()), "0"
+    )
+    into = tmp_path / "figures.json"
+    into.write_bytes(encode(before))
+    again = common.figure(names[0], 2.0, "us", peers={"jax": 3.0})
+    monkeypatch.setattr(training, "measure_cells", lambda wanted, progress: ({names[0]: again}, {}))
+    done = CliRunner().invoke(main, ["figures", names[0], "--into", str(into)])
+    assert done.exit_code == 0, done.output
+    after = {figure.name: figure for figure in decode(into.read_bytes(), FiguresRecord).figures}
+    assert len(after) == len(before.figures)
+    assert after[names[0]] == again
+    assert after["training_step.jax_least.small"].value == 1.5
+
+
+def test_figures_of_another_machine_are_not_mixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(training, "measure_cells", lambda wanted, progress: pytest.fail("measured"))
+    into = tmp_path / "figures.json"
+    for changes, says in (({"processor": "another"}, "processor"), ({"packages": {"numpy": "0.1"}}, "numpy")):
+        other = msgspec.structs.replace(machine(("numpy",)), **changes)
+        into.write_bytes(encode(FiguresRecord((), "then", other, "0")))
+        done = CliRunner().invoke(main, ["figures", "training_step", "--into", str(into)])
+        assert done.exit_code == 1
+        assert says in done.stderr
+
+
+def test_the_readme_has_a_table_of_steps_for_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = _cells(lambda name: {"jax": 5.0, "floor": 1.98} if name.endswith("64") else {"jax": 7.0})
+    record = figures_record()
+    monkeypatch.setattr(
+        readme,
+        "figures_record",
+        lambda: msgspec.structs.replace(record, figures=tuple(cells.values())),
+    )
+    text = readme.figures()
+    assert text.count("| 784-30-10 | 2.00 / 2.00 | 2.5× / 3.5× |") == 2
+    assert text.count("0.990× / –") == 14
+    assert text.count("One step on 1 core") == 2
 
 
 def test_the_readme_quotes_the_published_records() -> None:
@@ -121,9 +248,9 @@ def test_the_readme_changes_with_the_published_records(monkeypatch: pytest.Monke
         lambda: FiguresRecord(changed, record.started, record.machine, record.gradproof),
     )
     assert CliRunner().invoke(main, ["readme", "--check"]).exit_code == 1
-    assert "777 µs" not in copy.read_text(encoding="utf-8")
+    assert "777 times" not in copy.read_text(encoding="utf-8")
     assert CliRunner().invoke(main, ["readme"]).exit_code == 0
-    assert "777 µs" in copy.read_text(encoding="utf-8")
+    assert "777 times" in copy.read_text(encoding="utf-8")
     assert readme.refresh(write_changes=False) == ()
 
 
