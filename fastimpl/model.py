@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -342,19 +343,22 @@ class _Watch:
         self._watcher = watcher
         self._callback = callback
         self._began = time.monotonic()
+        self._first: tuple[float, int] | None = None
+        """When the first report came, and how many steps were made by then."""
         self._now: FitProgress | None = None
 
     def look(self, progress: Progress) -> None:
         """Whenever the compiled loop pauses."""
-        elapsed = time.monotonic() - self._began
-        remaining = elapsed * (progress.steps - progress.step) / max(progress.step, 1)
+        now, step = time.monotonic(), progress.step
+        first, first_step = self._first = self._first or (now, step)
+        remaining = (now - first) / (step - first_step) * (progress.steps - step) if step > first_step else math.nan
         self._now = FitProgress(
             epoch=progress.epoch,
             epochs=progress.epochs,
             step=progress.step,
             steps=progress.steps,
             metrics=progress.metrics,
-            elapsed=elapsed,
+            elapsed=now - self._began,
             remaining=remaining,
         )
         if self._watcher is not None:

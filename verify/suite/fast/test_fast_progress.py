@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -15,6 +18,13 @@ from fastimpl.progress import FitProgress, watched
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def assert_no_timer() -> None:
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(timeout=30)
+            assert not thread.is_alive()
 
 
 def told(stream: io.StringIO | None, asked: bool | None, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> str:
@@ -46,6 +56,35 @@ def test_a_terminal_shows_a_bar_with_the_numbers_and_what_is_left(monkeypatch: p
 @pytest.mark.parametrize("asked", [None, True])
 def test_a_short_training_draws_nothing_on_a_terminal(asked: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(Terminal(), asked, monkeypatch, seconds=0.01) == ""
+
+
+def test_a_long_silence_is_explained_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(progress, "SILENT_SECONDS", 0.01)
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with watched(None) as watcher:
+        assert watcher is not None
+        deadline = time.monotonic() + 30
+        while "starting" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "is compiled, and kept" in stream.getvalue()
+        monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+        watcher(FitProgress(5, 5, 15, 15, {"loss": 0.5}, 3.0, 0.0))
+    assert "epoch 5/5" in stream.getvalue()
+    assert_no_timer()
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_bar_that_was_never_told_leaves_nothing(failing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with contextlib.suppress(ZeroDivisionError), watched(None):
+        if failing:
+            raise ZeroDivisionError
+    assert stream.getvalue() == ""
+    assert_no_timer()
 
 
 def test_nothing_is_written_to_a_pipe_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
