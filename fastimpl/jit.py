@@ -67,8 +67,13 @@ class Kernel:
         return self._compiled[dtype]
 
     def address(self, dtype: Dtype) -> int:
-        """Where the compiled kernel starts."""
+        """Where the compiled kernel starts, for callers that speak C."""
         return int(self.compiled(dtype).address)
+
+    def entry(self, dtype: Dtype) -> int:
+        """Where it starts for ``fastimpl.memory.call_kernel``: behind the C callback, which would be a second call."""
+        compiled = self.compiled(dtype)
+        return int(compiled._library.get_pointer_to_function(compiled._wrapper_name.removeprefix("cfunc.")))
 
     def __repr__(self) -> str:
         return f"<Kernel {self.name}>"

@@ -88,14 +88,22 @@ def from_bits(typing: Any, bits: Any) -> Any:
 
 @intrinsic
 def call_kernel(typing: Any, address: Any, op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: Any) -> Any:
-    """Calls the kernel at ``address``; its arguments are addresses, so that one caller serves every dtype."""
+    """Calls the kernel whose ``entry`` is ``address``; its arguments are addresses, so that one caller serves every
+    dtype.
+
+    Numba's own convention: where the result goes, where an exception would (kernels raise none), then the arguments.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _BYTE.as_pointer()
-        kind = ir.FunctionType(ir.DoubleType(), [pointer] * 5 + [_INT])
+        result = ir.DoubleType()
+        kind = ir.FunctionType(_INT32, [result.as_pointer(), pointer, *[pointer] * 5, _INT])
         function = builder.inttoptr(arguments[0], kind.as_pointer())
+        with builder.goto_entry_block():
+            room = builder.alloca(result)
         pointers = [builder.inttoptr(argument, pointer) for argument in arguments[1:6]]
-        return builder.call(function, [*pointers, arguments[6]])
+        builder.call(function, [room, ir.Constant(pointer, None), *pointers, arguments[6]])
+        return builder.load(room)
 
     return types.float64(*[types.int64] * 7), generate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,6 +55,7 @@ from fastimpl.table import (
     UPDATES,
     WIDTH,
 )
+from fastimpl.threads import blas_threads, threads_that_pay
 from gradproof.arrays import Floats
 from gradproof.case import Case
 from gradproof.vocabulary import Dtype
@@ -80,6 +82,12 @@ class Program:
     """The program's control block, see ``fastimpl.control``."""
     offsets: tuple[int, ...]
     """Where in the workspace each slot starts."""
+    threads: int
+    """Of BLAS, where it computes any product."""
+
+    def run_threads(self) -> AbstractContextManager[None]:
+        """Within this, BLAS has the program's threads; nothing is done where it computes no product."""
+        return blas_threads(self.threads) if np.any(self.ops[:, GEMM] > 0) else nullcontext()
 
     def feed(self, row: int, data: Floats | None, order: npt.NDArray[np.int64]) -> None:
         """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive."""
@@ -92,8 +100,14 @@ class Program:
         return self.work[start : start + math.prod(shape)].reshape(shape).copy()
 
 
-def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
-    """The program of a plan for this dtype and batch size. Compiles the kernels that no program has needed yet."""
+def bind(plan: Plan, dtype: Dtype, capacity: int, threads: int | None = 1) -> Program:
+    """The program of a plan for this dtype and batch size. Compiles the kernels that no program has needed yet.
+
+    threads: that BLAS may take for a product; None for as many as pay.
+    """
+    if threads is None:
+        sizes = [capacity * row.cells[WIDTH] * row.cells[UNITS] for row in plan.rows if row.forward is dense]
+        threads = threads_that_pay(max(sizes, default=0))
     ends = np.cumsum([0, *(aligned(size * capacity) for size in plan.slots)])
     offsets = tuple(int(end) for end in ends[:-1])
     ops = np.full((len(plan.rows), COLUMNS), NONE, dtype=np.int64)
@@ -106,11 +120,11 @@ def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
     for number, row in enumerate(plan.rows):
         for column, cell in row.cells.items():
             ops[number, column] = offsets[cell] if column in SLOTS and cell != NONE else cell
-        ops[number, FORWARD] = row.forward.address(dtype)
+        ops[number, FORWARD] = row.forward.entry(dtype)
         if row.backward is not None:
-            ops[number, BACKWARD] = row.backward.address(dtype)
+            ops[number, BACKWARD] = row.backward.entry(dtype)
         if row.forward is dense:
-            by_blas = products_by_blas(capacity, row.cells[WIDTH], row.cells[UNITS])
+            by_blas = products_by_blas(capacity, row.cells[WIDTH], row.cells[UNITS], threads)
             ops[number, BY_BLAS] = by_blas
             ops[number, GEMM] = gemm_address(dtype) if by_blas else 0
         if row.cells.get(UPDATES):
@@ -143,6 +157,7 @@ def bind(plan: Plan, dtype: Dtype, capacity: int) -> Program:
         dtheta=dtheta,
         control=control,
         offsets=offsets,
+        threads=threads if np.any(ops[:, GEMM] > 0) else 1,
     )
 
 

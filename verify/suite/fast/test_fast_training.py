@@ -62,9 +62,14 @@ def step_by_step(case: Case, rate: float, epochs: int, size: int, seed: int) -> 
     for epoch in range(epochs):
         for chosen in batches(case.batch, size, seed, epoch):
             masks = fastimpl.dropout_masks(case.network, len(chosen), seed, len(visited))
-            answer = fastimpl.gradients(part(case, parameters, chosen, masks))
-            visited.append((float(np.asarray(answer.loss)), parameters))
-            if not np.isfinite(visited[-1][0]):
+            batch = part(case, parameters, chosen, masks)
+            answer = fastimpl.gradients(batch)
+            loss = float(np.asarray(answer.loss))
+            if np.isinf(loss):  # which it may be in the dtype alone: training sums it in float64
+                data = (batch.inputs, np.asarray(batch.targets))
+                loss = fastimpl.evaluate(case.network, parameters, *data, dtype=case.dtype).loss
+            visited.append((loss, parameters))
+            if not np.isfinite(loss):
                 return visited
             parameters = dict(parameters)
             for name, gradient in answer.parameters.items():
