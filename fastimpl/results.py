@@ -93,6 +93,7 @@ class Training:
     diverged: None where all went well.
     best_epoch: the epoch of least validation loss; None without early stopping, or where none was finite.
     stopped_early: whether early stopping ended it.
+    threads: that BLAS took for a product; 1 where our own products were used alone.
     """
 
     parameters: Mapping[str, Floats]
@@ -104,6 +105,7 @@ class Training:
     diverged: Divergence | None
     best_epoch: int | None = None
     stopped_early: bool = False
+    threads: int = 1
 
     @property
     def epoch_losses(self) -> Numbers:

@@ -59,7 +59,7 @@ class Run:
         self.settings = settings
         data, state = settings.data, settings.state
         table = plan(data.network, "training", settings.optimiser, counts=settings.counts)
-        self.program: Program = bind(table, data.dtype, settings.size)
+        self.program: Program = bind(table, data.dtype, settings.size, settings.threads)
         self.theta = table.parameters.buffer(data.parameters, data.dtype)
         self.block = Block(settings, self.program, self.theta)
         self.batch_sizes = np.minimum(settings.size, data.batch - np.arange(0, data.batch, settings.size))
@@ -144,7 +144,8 @@ class Run:
     def _run(self, most: int) -> int:
         """Makes at most so many steps. Returns why it stopped."""
         self.block.integers[STEP_LOSSES] = self.losses.ctypes.data + self.losses.itemsize * self.step
-        return int(run_steps(self.block.integers.ctypes.data, most))
+        with self.program.run_threads():
+            return int(run_steps(self.block.integers.ctypes.data, most))
 
     def _not_finite(self) -> bool:
         return count_not_finite(self.program.control.ctypes.data, self.theta.ctypes.data) > 0
@@ -233,6 +234,7 @@ class Run:
             diverged=self.diverged,
             best_epoch=None if state.best is None else state.best.epoch,
             stopped_early=self.stopped_early,
+            threads=self.program.threads,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from gradproof.errors import ArgumentError
 from gradproof.network import Network
 from gradproof.optimiser import Optimiser
 from gradproof.vocabulary import Dtype
+
+MOST_THREADS: Final = 1024
 
 Data = tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 """(inputs, targets) or (inputs, targets, sample_weights)."""
@@ -41,7 +44,10 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Settings:
-    """A training's arguments, each of them good. size: samples of a step. counts: right answers while training."""
+    """A training's arguments, each of them good. size: samples of a step. counts: right answers while training.
+
+    threads: None for as many as pay.
+    """
 
     data: Case
     optimiser: Optimiser
@@ -54,6 +60,7 @@ class Settings:
     counts: bool
     counts_validation: bool
     state: State | None
+    threads: int | None
 
 
 def checked_case(
@@ -151,6 +158,7 @@ def checked_settings(
     early_stopping: EarlyStopping | None = None,
     accuracy: bool | None = None,
     dtype: Dtype = "float64",
+    threads: int | None = None,
 ) -> Settings:
     """The arguments of ``fastimpl.train``, checked. Raises ArgumentError for the first that is not good."""
     state = parameters if isinstance(parameters, State) else None
@@ -180,4 +188,5 @@ def checked_settings(
         counts=accuracy is not None and counted(data, accuracy),
         counts_validation=validation is not None and counted(data, accuracy),
         state=state,
+        threads=None if threads is None else whole("threads", threads, 1, MOST_THREADS),
     )

@@ -34,6 +34,7 @@ def train(
     early_stopping: EarlyStopping | None = None,
     accuracy: bool | None = None,
     dtype: Dtype = "float64",
+    threads: int | None = None,
     on_epoch: OnEpoch | None = None,
     on_progress: OnProgress | None = None,
 ) -> Training:
@@ -49,7 +50,8 @@ def train(
         inputs: (samples, *input_shape).
         targets: (samples, *output_shape); for categorical losses also class numbers, whole, without the last axis.
         optimiser: the update rule with its hyperparameters, clipping, decay and schedule; see
-            ``gradproof.optimiser``. Updates are computed in float64 in both dtypes, and rounded once.
+            ``gradproof.optimiser``. Updates are computed in float64 in both dtypes, and rounded once; but plain descent
+            of a large weight, which is made within the product of its gradient, in the dtype.
         epochs: passes over all samples; going on amid an epoch, the rest of it is the first.
         batch_size: samples of a step; the last step of an epoch takes what is left. 1 is one-at-a-time, None all.
         seed: decides each epoch's order, which ``permutation(samples, seed, epoch)`` returns; None for the state's,
@@ -66,11 +68,13 @@ def train(
             right where its probability (for a squared error: the output) and its target lie on the same side of ½,
             which belongs to the upper. Sample weights play no part.
         dtype: of parameters and arithmetic.
+        threads: that BLAS may take for a large product; None for as many as pay: one where products are small, else as
+            many as this process has cores and BLAS is set to. Set while compiled code runs, and given back.
         on_epoch: called after each epoch with its number, its loss (see ``Training.metrics``) and read-only copies of
             the parameters; training ends where it returns True.
         on_progress: called about every tenth of a second; training ends where it returns True, amid an epoch too.
 
-    The same arguments give the same bits on one machine with the same number of BLAS threads, whoever watches.
+    The same arguments give the same bits on one machine with the same number of threads, whoever watches.
 
     Raises ArgumentError, before anything is computed, for a network without a loss, wrong names or shapes, numbers
     that are not finite in the dtype, targets that the loss does not admit, class numbers out of range, and settings
@@ -91,6 +95,7 @@ def train(
         early_stopping=early_stopping,
         accuracy=accuracy,
         dtype=dtype,
+        threads=threads,
     )
     run = Run(settings)
     while not run.finished:

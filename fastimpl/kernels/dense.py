@@ -35,6 +35,7 @@ from fastimpl.table import (
     WEIGHT,
     WIDTH,
 )
+from fastimpl.threads import THREADED_FROM
 from fastimpl.tiles import PANEL, multiply, panel_like, transpose
 
 EXACT: Final[frozenset[str]] = frozenset()
@@ -62,9 +63,11 @@ BLOCK: Final = 16384
 """Numbers of ∂L/∂W that an update takes while they are in the cache: with the weight and two states, 512 KB at most."""
 
 
-def products_by_blas(batch: int, fan_in: int, units: int) -> int:
-    """Which products of a layer BLAS computes: the bits above. For one thread; see ``fastimpl.threads`` for more."""
+def products_by_blas(batch: int, fan_in: int, units: int, threads: int = 1) -> int:
+    """Which products of a layer BLAS computes, with so many threads: the bits above."""
     weight = fan_in * units
+    if threads > 1 and batch * weight >= THREADED_FROM:
+        return OUTPUT_BY_BLAS | D_INPUT_BY_BLAS | D_WEIGHT_BY_BLAS
     large = weight > LARGEST_WEIGHT
     few = batch < SMALLEST_BATCH and weight > SMALLEST_WEIGHT
     return (
