@@ -34,7 +34,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "dropout not inverted",
         f"what dropout keeps is not scaled by {SCALE}, neither forwards nor backwards",
-        f"multiply what is kept by {SCALE}; or, where evaluation multiplies by 1 − p instead, check it as that network",
+        f"multiply what is kept by {SCALE}; evaluation by 1 − p in its place is another convention",
         ((DropoutOutput, lambda m: m.x * m.mask if m.layer.probability else None),),
         local=False,
         convention=True,
