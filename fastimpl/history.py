@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -36,6 +36,10 @@ class History:
     def empty(cls) -> History:
         """That of a model that was never trained."""
         return cls(np.empty(0), np.empty((0, 2), dtype=np.int64), MappingProxyType({LOSS: np.empty(0)}))
+
+    def __reduce__(self) -> tuple[Callable[..., History], tuple[object, ...]]:
+        fields = (self.step_losses, self.epoch_steps, dict(self.metrics), self.diverged, self.best_epoch)
+        return _rebuilt, fields  # for copies and other processes
 
     @property
     def epochs(self) -> int:
@@ -70,10 +74,7 @@ class History:
         }
         step_losses = np.concatenate([history.step_losses for history in histories])
         epoch_steps = np.concatenate([h.epoch_steps + start for h, start in zip(histories, starts[:-1], strict=True)])
-        for array in (step_losses, epoch_steps, *metrics.values()):
-            array.setflags(write=False)
-        last = histories[-1]
-        return cls(step_losses, epoch_steps, MappingProxyType(metrics), last.diverged, last.best_epoch)
+        return _rebuilt(step_losses, epoch_steps, metrics, histories[-1].diverged, histories[-1].best_epoch)
 
     def to_dict(self) -> dict[str, object]:
         """All of it as plain lists and numbers, for JSON or a table: None for what was not measured, and the words
@@ -96,6 +97,18 @@ class History:
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {numbers[-1]:.6g}" for name, numbers in self.metrics.items() if len(numbers))
         return f"<History of {self.epochs} epochs, {len(self.step_losses)} steps{': ' if last else ''}{last}>"
+
+
+def _rebuilt(
+    step_losses: Numbers,
+    epoch_steps: npt.NDArray[np.int64],
+    metrics: dict[str, Numbers],
+    diverged: Divergence | None,
+    best_epoch: int | None,
+) -> History:
+    for array in (step_losses, epoch_steps, *metrics.values()):
+        array.setflags(write=False)
+    return History(step_losses, epoch_steps, MappingProxyType(metrics), diverged, best_epoch)
 
 
 def _plain(numbers: Numbers) -> list[float | str]:

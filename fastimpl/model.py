@@ -323,6 +323,18 @@ class Model:
         model._optimiser, model._step, model._moments = saved.optimiser, saved.step, saved.moments
         return model
 
+    def __getstate__(self) -> dict[str, object]:  # for copies and other processes
+        return {
+            **self.__dict__,
+            "_parameters": dict(self._parameters),
+            "_moments": {word: dict(arrays) for word, arrays in self._moments.items()},
+            "_fits": list(self._fits),
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._parameters = _read_only(self._parameters)
+
     def __repr__(self) -> str:
         count = sum(array.size for array in self._parameters.values())
         epochs = self._epochs

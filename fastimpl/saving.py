@@ -128,7 +128,7 @@ def read_model(path: Path) -> Saved:
             raise RecordError(f"{path}: array {name!r}: expected finite numbers")
     ends, diverged = arrays["history/epoch_steps"], header.diverged
     in_order = np.concatenate([[0], ends.ravel(), [header.steps]])
-    if np.any(np.diff(in_order) < 0):
+    if np.any(in_order[1:] < in_order[:-1]):
         raise RecordError(f"{path}: array 'history/epoch_steps': expected steps in their order")
     for name, array in arrays.items():
         if name.startswith("history/"):

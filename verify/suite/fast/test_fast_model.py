@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,18 @@ class TestMaking:
             model.parameters["0.weight"][0, 0] = 1
         with pytest.raises(TypeError):
             model.parameters["0.weight"] = held["0.weight"]  # type: ignore[index]
+
+    @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+    def test_a_copy_goes_its_own_way(self, again: Callable[[Model], Model]) -> None:
+        model = fitted(2)
+        other = again(model)
+        assert same(other.parameters, model.parameters)
+        with pytest.raises(ValueError, match="read-only"):
+            other.parameters["0.weight"][0, 0] = 1
+        for one in (other, model):
+            one.fit(X, T, optimiser=ADAM, epochs=1, batch_size=5)
+            assert same(one.parameters, fitted(3).parameters)
+            assert one.history.to_dict() == fitted(3).history.to_dict()
 
     def test_it_prints_as_one_line(self) -> None:
         assert repr(Model(REGRESSION)) == (
@@ -357,6 +371,7 @@ class TestDivergence:
         assert len(model.history.step_losses) == len(training.step_losses)
         assert model.history.epochs == training.diverged.epoch
         assert np.all(np.isfinite(model.predict(x)))
+        assert model.optimiser is None, "any optimiser starts anew"
         model.fit(x, t, optimiser=Optimiser("sgd", 0.0), epochs=2, batch_size=3)
         assert model.history.to_dict()["diverged"] is None
         assert model.history.epochs == training.diverged.epoch + 2

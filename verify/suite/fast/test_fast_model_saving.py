@@ -211,7 +211,13 @@ def test_numbers_that_are_not_finite_are_refused(path: Path, name: str, bad: flo
 
 def test_steps_out_of_order_are_refused(path: Path) -> None:
     description = ArrayKind("int64", (2, 2)).description
-    for steps in ([[0, 4], [3, 8]], [[4, 0], [4, 8]], [[0, 4], [4, 10**9]], [[-4, 0], [0, 4]]):
+    for steps in (
+        [[0, 4], [3, 8]],
+        [[4, 0], [4, 8]],
+        [[0, 4], [4, 10**9]],
+        [[-4, 0], [0, 4]],
+        [[0, 2**63 - 1], [-(2**63), 4]],
+    ):
         rewrite(path, {"history/epoch_steps.npy": description + np.array(steps).tobytes()})
         with pytest.raises(RecordError, match="epoch_steps"):
             Model.load(path)
