@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from statistics import quantiles
+from statistics import median, quantiles
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -131,7 +131,7 @@ def _line(times: StepTimes) -> str:
 def time_task(what: Task, threads: int = 1) -> StepTimes:
     """The times of one task in this process: each round gives every peer one turn of about ``TURN`` seconds.
 
-    What a call takes for no epochs at all is measured in the same turn and taken off: a whole training pays it once.
+    What a call takes for no epochs at all is measured beside it and taken off: a whole training pays it once.
     """
     runs: dict[str, Steps] = {}
     refused: dict[str, str] = {}
@@ -176,16 +176,20 @@ def least_microseconds(what: Task, runs: Mapping[str, Steps]) -> dict[str, float
 
 
 def _rounds(what: Task, runs: Mapping[str, Steps]) -> dict[str, list[float]]:
-    """Microseconds of a step, round by round."""
+    """Microseconds of a step, round by round, without what a call takes for no epochs at all (in the median)."""
     epochs = {name: _epochs_a_turn(run) for name, run in runs.items()}
-    rounds: dict[str, list[float]] = {name: [] for name in runs}
+    turns: dict[str, list[float]] = {name: [] for name in runs}
+    calls: dict[str, list[float]] = {name: [] for name in runs}
     with _collecting_between_turns():
         for _ in range(ROUNDS):
             for name, run in runs.items():
                 gc.collect()
-                seconds = _seconds(run, epochs[name]) - _seconds(run, 0)
-                rounds[name].append(1e6 * seconds / (epochs[name] * what.steps))
-    return rounds
+                turns[name].append(_seconds(run, epochs[name]))
+                calls[name].append(_seconds(run, 0))
+    return {
+        name: [1e6 * (turn - median(calls[name])) / (epochs[name] * what.steps) for turn in turns[name]]
+        for name in runs
+    }
 
 
 def _epochs_a_turn(run: Steps) -> int:
