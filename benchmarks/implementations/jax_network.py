@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import jax
@@ -15,7 +16,7 @@ import numpy as np
 
 from gradproof.case import Case
 from gradproof.gradients import Gradients
-from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual
 from gradproof.loss import Loss
 from gradproof.network import Network
 
@@ -56,8 +57,9 @@ def gradients(case: Case) -> Gradients:
         trained = {name: jnp.asarray(case.parameters[name]) for name in network.trainable}
         held = {name: jnp.asarray(case.parameters[name]) for name in network.frozen}
         weights = None if case.sample_weights is None else jnp.asarray(case.sample_weights)
+        masks = {path: jnp.asarray(mask) for path, mask in case.masks.items()}
         (loss, outputs), (found, inputs) = _compiled(network)(
-            trained, jnp.asarray(case.inputs), held, jnp.asarray(goal), weights
+            trained, jnp.asarray(case.inputs), held, jnp.asarray(goal), weights, masks
         )
         named = {name: np.asarray(found[name]) for name in network.trainable}
         return Gradients(named, np.asarray(loss), np.asarray(outputs), np.asarray(inputs))
@@ -65,16 +67,23 @@ def gradients(case: Case) -> Gradients:
 
 @lru_cache(maxsize=KEPT)
 def _compiled(network: Network) -> Any:
-    def loss_of(trained: Any, x: Any, held: Any, goal: Any, weights: Any) -> Any:
-        return forward(network, {**trained, **held}, x, goal, weights)
+    def loss_of(trained: Any, x: Any, held: Any, goal: Any, weights: Any, masks: Any) -> Any:
+        return forward(network, {**trained, **held}, x, goal, weights, masks)
 
     return jax.jit(jax.value_and_grad(loss_of, argnums=(0, 1), has_aux=True))
 
 
-def forward(network: Network, leaves: Mapping[str, Any], x: Any, goal: Any, weights: Any) -> tuple[Any, Any]:
-    """Loss and outputs; goal: the case's targets, or its upstream gradient."""
+def forward(
+    network: Network,
+    leaves: Mapping[str, Any],
+    x: Any,
+    goal: Any,
+    weights: Any,
+    masks: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[Any, Any]:
+    """Loss and outputs; goal: the case's targets, or its upstream gradient; masks: of dropout, by path."""
     penalty = network.penalty
-    outputs = _through(network.layers, x, "", lambda position: leaves[network.parameter_at(position)])
+    outputs = _through(network.layers, x, "", lambda position: leaves[network.parameter_at(position)], masks)
     loss = _loss(network, outputs, goal, weights)
     if penalty is not None:
         strength = penalty.strength / 2 if penalty.half else penalty.strength
@@ -84,7 +93,9 @@ def forward(network: Network, leaves: Mapping[str, Any], x: Any, goal: Any, weig
     return loss, outputs
 
 
-def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable[[str], Any]) -> Any:
+def _through(
+    layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable[[str], Any], masks: Mapping[str, Any]
+) -> Any:
     for number, layer in enumerate(layers):
         path = f"{prefix}{number}"
         match layer:
@@ -95,10 +106,12 @@ def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable
                 x = ACTIVATIONS[name](x, slope)
             case Maxout(pieces):
                 x = x.reshape(*x.shape[:-1], -1, pieces).max(axis=-1)
+            case Dropout(probability):
+                x = jnp.where(masks[path], x / (1 - probability), 0) if path in masks else x
             case Residual(body):
-                x = x + _through(body, x, f"{path}.body.", parameter)
+                x = x + _through(body, x, f"{path}.body.", parameter, masks)
             case Branches(_, merge):
-                ends = [_through(body, x, f"{path}.{step}.", parameter) for step, body in layer.chains()]
+                ends = [_through(body, x, f"{path}.{step}.", parameter, masks) for step, body in layer.chains()]
                 x = jnp.concatenate(ends, axis=-1) if merge == "concat" else sum(ends[1:], ends[0])
     return x
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from gradproof.case import Case
 from gradproof.gradients import Gradients
-from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual
 from gradproof.loss import Loss
 
 ACTIVATIONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
@@ -67,7 +67,8 @@ def tensor(array: npt.ArrayLike | None) -> Any:
 def forward(case: Case, leaves: Mapping[str, Any], x: Any) -> tuple[Any, Any]:
     """Loss and outputs for parameters by name and inputs, as tensors."""
     network, penalty = case.network, case.network.penalty
-    outputs = _through(network.layers, x, "", lambda position: leaves[network.parameter_at(position)])
+    masks = {path: tensor(mask) for path, mask in case.masks.items()}
+    outputs = _through(network.layers, x, "", lambda position: leaves[network.parameter_at(position)], masks)
     loss = _loss(case, outputs)
     if penalty is not None:
         strength = penalty.strength / 2 if penalty.half else penalty.strength
@@ -76,7 +77,9 @@ def forward(case: Case, leaves: Mapping[str, Any], x: Any) -> tuple[Any, Any]:
     return loss, outputs
 
 
-def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable[[str], Any]) -> Any:
+def _through(
+    layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable[[str], Any], masks: Mapping[str, Any]
+) -> Any:
     for number, layer in enumerate(layers):
         path = f"{prefix}{number}"
         match layer:
@@ -86,10 +89,12 @@ def _through(layers: tuple[Layer, ...], x: Any, prefix: str, parameter: Callable
                 x = ACTIVATIONS[name](x, slope)
             case Maxout(pieces):
                 x = x.reshape(*x.shape[:-1], -1, pieces).max(dim=-1).values
+            case Dropout(probability):
+                x = x * masks[path] / (1 - probability) if path in masks else x
             case Residual(body):
-                x = x + _through(body, x, f"{path}.body.", parameter)
+                x = x + _through(body, x, f"{path}.body.", parameter, masks)
             case Branches(_, merge):
-                ends = [_through(body, x, f"{path}.{step}.", parameter) for step, body in layer.chains()]
+                ends = [_through(body, x, f"{path}.{step}.", parameter, masks) for step, body in layer.chains()]
                 x = torch.cat(ends, dim=-1) if merge == "concat" else sum(ends[1:], ends[0])
     return x
 
