@@ -184,17 +184,20 @@ class TestValidating:
             SGD,
             ADAM,
             Optimiser.usual("adam", 0.01, clipping=Clipping("norm", 0.5)),
-            Optimiser.usual("momentum", 0.01, decay=WeightDecay("l2", 0.1, "decoupled", ("4.weight",))),
+            Optimiser.usual("momentum", 0.01, decay=WeightDecay("l2", 0.1, "decoupled", ("0.weight",))),
         ],
         ids=str,
     )
-    def test_validation_is_what_evaluate_gives_after_each_epoch(self, optimiser: Optimiser, dtype: Dtype) -> None:
+    @pytest.mark.parametrize("penalty", [None, Penalty("l2", 0.01, half=True, biases=True)], ids=str)
+    def test_validation_is_what_evaluate_gives_after_each_epoch(
+        self, optimiser: Optimiser, dtype: Dtype, penalty: Penalty | None
+    ) -> None:
         """With weights large enough for their layer to update them, and with ones that do not decay: both move where
         parameters lie.
         """
         layers = dense_chain((70, 64, 5, 4), (TANH, TANH, IDENTITY))
         loss = Loss("categorical_cross_entropy_with_logits", "batch_mean")
-        network = Network((70,), layers, loss, Penalty("l2", 0.01, half=True, biases=False), frozen=("2.weight",))
+        network = Network((70,), layers, loss, penalty, frozen=("2.weight",))
         x, labels = RNG.normal(size=(30, 70)), RNG.integers(0, 4, size=30)
         weights = RNG.uniform(0.5, 2, size=300)
         held_out = (RNG.normal(size=(300, 70)), RNG.integers(0, 4, size=300), weights)

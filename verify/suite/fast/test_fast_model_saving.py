@@ -171,6 +171,7 @@ def nested(depth: int) -> dict[str, Any]:
         {"seed": 2**64},
         {"seed": 1.5},
         {"step": -1},
+        {"step": 9},
         {"epochs": 10**15},
         {"epochs": 1},
         {"steps": 3},
