@@ -2,7 +2,8 @@
 
 ``Model`` is a network with its parameters, to be trained and asked. Below it: ``initialise`` draws parameters,
 ``train`` trains, ``gradients`` answers a case, ``predict`` gives outputs, ``permutation`` the order in which ``train``
-visits the samples. Importing this package loads none of it, and compiles nothing.
+visits the samples, ``dropout_masks`` the masks that it drops entries by. Importing this package loads none of it, and
+compiles nothing.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def train(
     """Minimises a network's loss by mini-batch gradient descent, in whatever form the optimiser has it.
 
     L is the network's loss of the batch, with its reduction over that batch and its penalty, as ``gradients`` gives
-    it for the batch as a case. Frozen parameters do not change.
+    it for the batch as a case, by the masks that ``dropout_masks`` returns for the seed and the step where the network
+    has dropout. Validation runs without dropout. Frozen parameters do not change.
 
     Arguments:
         network: with a loss.
