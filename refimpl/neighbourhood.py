@@ -31,18 +31,24 @@ MOST_AROUND: Final = 512
 """Where it stops rising for a ball that stays unbounded, where the points around may be what makes it so."""
 
 
-def loss_allowance(case: Case, radii: Mapping[str, npt.ArrayLike] | None = None) -> float:
+def loss_allowance(
+    case: Case,
+    radii: Mapping[str, npt.ArrayLike] | None = None,
+    missed: Mapping[str, npt.ArrayLike] | None = None,
+) -> float:
     """A bound on |computed − exact| of the loss in the case's dtype, for careful arithmetic, all around the case.
 
     Arguments:
         case: the point, its numbers exact as they are.
         radii: of parameters, or ``inputs``: how far, at most, each entry of a point lies from the case's. The points
             are numbers of the dtype. What is missing stays.
+        missed: by the same names, how far each entry of a point may lie from the one whose exact loss is meant.
 
     inf where nothing is promised. Raises ArgumentError for names that the case has not, for shapes that don't fit, and
     for radii that are not finite or below 0.
     """
     around = {name: _radius(case, name, radius) for name, radius in (radii or {}).items()}
+    off = {X if name == INPUTS else name: _radius(case, name, error) for name, error in (missed or {}).items()}
     given = {X if name == INPUTS else name: radius for name, radius in around.items() if np.any(radius)}
     program = program_of(case)
     target = Format.of(case.dtype)
@@ -57,13 +63,14 @@ def loss_allowance(case: Case, radii: Mapping[str, npt.ArrayLike] | None = None)
         Given(Program(program.leaves, {LOSS: loss}), leaves, affine=True, most_bits=most), BITS, BITS
     )
     magnitudes: dict[str, Any] = {}
-    flushed: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
     for name, array in exact.items():
         size, radius = np.abs(array.astype(np.float64)), given.get(name, np.float64(0.0))
         magnitudes[name] = size if name not in given else np.nextafter(size + radius, np.inf)
         # Around a number that is not below the normal ones, others may be, and be lost.
-        flushed[name] = np.where((radius > 0) & (size - radius < target.tiny), target.tiny, 0.0)
-    bound = RunningBound(target, enclosed, magnitudes, flushed)
+        flushed = np.where((radius > 0) & (size - radius < target.tiny), target.tiny, 0.0)
+        errors[name] = flushed + off.get(name, 0.0)
+    bound = RunningBound(target, enclosed, magnitudes, errors)
     return float(ROUND_UP * bound.closed(loss) + ROUND_UP * bound.slack(loss))
 
 

@@ -218,7 +218,7 @@ class Lines(ABC):
     unit: Float64
     """The unit step of each: as far as makes a difference to numbers of usual size, or to larger ones in proportion."""
     moved: Float64
-    """The largest distance, in an entry, between a point that was asked for and the one that its dtype holds."""
+    """The largest distance, as a part of t, between an entry asked for and the one that its dtype holds."""
 
     @property
     @abstractmethod
@@ -289,7 +289,8 @@ class Line(Lines):
         arrays = dict(self.at)
         for name, part in self.direction.items():
             arrays[name], off = rounded(self.at[name].astype(np.float64), t * part, self.dtype)
-            self.moved = np.maximum(self.moved, off.max(initial=0))
+            shares = np.divide(off, np.abs(part), out=np.zeros(part.shape), where=part != 0)
+            self.moved = np.maximum(self.moved, shares.max(initial=0))
         return arrays
 
 

@@ -180,38 +180,44 @@ class _Careful:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.resolution = float(np.finfo(case.dtype).eps)
-        self._known: tuple[dict[str, Float64], float] | None = None
+        self._known: tuple[dict[str, Float64], bool, float] | None = None
 
     @cached_property
     def here(self) -> float:
         """The noise at the case itself."""
         return loss_allowance(self.case)
 
-    def settled(self, furthest: Float64, radii: Callable[[Float64], dict[str, Float64]]) -> tuple[Float64, float]:
+    def settled(
+        self, furthest: Float64, radii: Callable[[Float64], dict[str, Float64]], *, missed: bool = False
+    ) -> tuple[Float64, float]:
         """The furthest steps for which the noise is finite within the radii that they span, and the noise there."""
         noise = math.inf
         for _ in range(SHRINKINGS if math.isfinite(self.here) else 0):
-            noise = self.within(radii(furthest))
+            noise = self.within(radii(furthest), missed)
             if math.isfinite(noise):
                 break
             furthest = furthest / 8
         return furthest, noise
 
-    def within(self, radii: dict[str, Float64]) -> float:
-        """The noise of all points within radii, which points rounded to the dtype may miss by its resolution."""
+    def within(self, radii: dict[str, Float64], missed: bool) -> float:
+        """The noise of all points within radii, which points rounded to the dtype may miss by its resolution.
+
+        missed: whether what the loss changes by that is part of the noise.
+        """
         at = point_of(self.case)
-        around = {name: radius + self.resolution * (np.abs(at[name]) + radius) for name, radius in radii.items()}
-        if self._known is None or not _same(self._known[0], around):
-            self._known = around, loss_allowance(self.case, around)
-        return self._known[1]
-
-
-def _scaled(sizes: Mapping[str, Float64], t: Float64) -> dict[str, Float64]:
-    return {name: t * size for name, size in sizes.items()}
+        off = {name: self.resolution * (np.abs(at[name]) + radius) * (radius > 0) for name, radius in radii.items()}
+        around = {name: radius + off[name] for name, radius in radii.items()}
+        if self._known is None or self._known[1] != missed or not _same(self._known[0], around):
+            self._known = around, missed, loss_allowance(self.case, around, off if missed else None)
+        return self._known[2]
 
 
 def _same(one: Mapping[str, Float64], other: Mapping[str, Float64]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def _scaled(sizes: Mapping[str, Float64], t: Float64) -> dict[str, Float64]:
+    return {name: t * size for name, size in sizes.items()}
 
 
 class _CarefulLine(Line):
@@ -220,6 +226,7 @@ class _CarefulLine(Line):
     def __init__(self, function: Function, careful: _Careful, direction: Arrays) -> None:
         super().__init__(function, point_of(careful.case), direction, careful.case.dtype)
         self.careful = careful
+        self.alone = sum(np.count_nonzero(part) for part in self.direction.values()) == 1
 
     @property
     def noise(self) -> float:
@@ -227,10 +234,18 @@ class _CarefulLine(Line):
         return self.careful.here
 
     def settled(self, furthest: Float64) -> tuple[Float64, Float64]:
-        """Within the box that the line passes through."""
+        """Within the box that the line passes through.
+
+        Where several entries move, each is rounded its own way, which is no move along the line: so what that does to
+        the loss is part of the noise.
+        """
         sizes = {name: np.abs(part) for name, part in self.direction.items()}
-        steps, noise = self.careful.settled(furthest, partial(_scaled, sizes))
+        steps, noise = self.careful.settled(furthest, partial(_scaled, sizes), missed=not self.alone)
         return steps, np.array([noise])
+
+    def epsilon(self, noise: Float64, *slopes: Float64) -> Float64:
+        """A bound of the error of each value: the noise, which tells of moved points where several entries move."""
+        return super().epsilon(noise, *slopes) if self.alone else noise
 
 
 class _Entries(Lines):

@@ -127,7 +127,7 @@ def _measure(how: str, case: Case) -> Times:
     enclosed = enclosure(case, BITS)
     jobs: dict[str, Callable[[], Any]] = {"enclosure": lambda: enclosure(case, BITS)}
     if how == "gradcheck":
-        jobs["gradcheck"] = _gradcheck(case)
+        jobs["gradcheck"] = gradcheck(case)
     else:
         jobs["allowance"] = lambda: allowance(case, enclosed=enclosed)
         jobs["both allowances"] = lambda: allowance(case, enclosed=enclosed).typical
@@ -148,7 +148,8 @@ def _measure(how: str, case: Case) -> Times:
     return Times({name: median(seconds) for name, seconds in taken.items()}, widest, parameters)
 
 
-def _gradcheck(case: Case) -> Callable[[], Any]:
+def gradcheck(case: Case) -> Callable[[], Any]:
+    """Torch's gradcheck, slow mode, of all parameters of a case at once, to be called."""
     import torch
 
     from benchmarks.implementations.torch_network import forward, tensor

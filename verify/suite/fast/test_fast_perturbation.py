@@ -97,7 +97,7 @@ def assert_as_careful(case: Case, loss: float) -> None:
         assert abs(loss - fastimpl.loss(case)) <= 2 * allowed
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(cases(), st.data())
 def test_each_loss_is_one_that_careful_arithmetic_gives(case: Case, data: st.DataObject) -> None:
     losses = Losses(case)

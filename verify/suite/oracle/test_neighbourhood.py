@@ -58,14 +58,30 @@ def test_it_grows_with_the_radius_and_only_for_what_moves() -> None:
     assert sizes[0] < loss_allowance(case, {"0.weight": entry}) < sizes[-1]
 
 
+@settings(max_examples=25)
+@given(cases(), st.randoms(use_true_random=False))
+def test_points_that_are_missed_are_paid_for(case: Case, random: Any) -> None:
+    generator = np.random.default_rng(random.randrange(2**32))
+
+    def moved(array: Any) -> Any:
+        return (array + 2.0**-16 * generator.choice((-1.0, 1.0), array.shape)).astype(array.dtype)
+
+    other = case.replace(parameters={n: moved(a) for n, a in case.parameters.items()}, inputs=moved(case.inputs))
+    missed = {
+        name: np.abs(other.parameters[name].astype(np.float64) - array) for name, array in case.parameters.items()
+    }
+    missed[INPUTS] = np.abs(other.inputs.astype(np.float64) - case.inputs)
+    assert enclosure(case).distance(LOSS, fastimpl.loss(other)) <= loss_allowance(case, missed=missed)
+
+
 def test_where_nothing_is_promised_it_is_infinite() -> None:
     assert loss_allowance(seeded_case(NETWORK, 4), {"0.weight": 1e6}) == np.inf
 
 
 def test_around_zero_numbers_may_be_flushed() -> None:
     case = seeded_case(Network((1,), (Dense(1, bias=False),)), 1)
-    case = case.replace(parameters={"0.weight": [[1.0]]}, inputs=[[2.0**-1074]], upstream=[[2.0**900]])
-    flushed = 2.0 ** (900 - 1074)
+    case = case.replace(parameters={"0.weight": [[2.0**200]]}, inputs=[[2.0**-1030]], upstream=[[2.0**700]])
+    flushed = 2.0 ** (200 - 1030 + 700)
     assert loss_allowance(case) >= flushed
     assert loss_allowance(case, {INPUTS: 2.0**-1000}) >= flushed
 
