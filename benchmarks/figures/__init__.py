@@ -8,7 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks.figures import campaigns, certified, commands, dots, isolation, kinks, sensitivity, symbolic, training
+from benchmarks.figures import (
+    campaigns,
+    certified,
+    commands,
+    compilation,
+    differences,
+    digits,
+    dots,
+    isolation,
+    kinks,
+    memory,
+    sensitivity,
+    symbolic,
+    throughput,
+    training,
+)
 from benchmarks.figures.common import PACKAGES, Measure, Progress
 from gradproof import __version__
 from gradproof.errors import ArgumentError, GradproofError
@@ -18,7 +33,12 @@ FIGURES: Final[Mapping[str, Measure]] = {
     **commands.FIGURES,
     **symbolic.FIGURES,
     **training.FIGURES,
+    **throughput.FIGURES,
+    **digits.FIGURES,
+    **memory.FIGURES,
+    **compilation.FIGURES,
     **certified.FIGURES,
+    **differences.FIGURES,
     **dots.FIGURES,
     **sensitivity.FIGURES,
     **kinks.FIGURES,
