@@ -83,6 +83,7 @@ class Model:
         self._fits: list[History] = []
         self._epochs = 0
         self._optimiser: Optimiser | None = None
+        self._threads: int | None = None
         self._step = 0
         self._moments: Mapping[str, Mapping[str, Floats]] = {}
 
@@ -118,6 +119,11 @@ class Model:
     def optimiser(self) -> Optimiser | None:
         """What a fit with the same optimiser goes on with; None where any starts anew."""
         return self._optimiser
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads BLAS took in the last fit; None before there was one."""
+        return self._threads
 
     def predict(self, inputs: npt.ArrayLike) -> Floats:
         """The network's outputs (samples, *output_shape) for inputs (samples, *input_shape), of any number."""
@@ -200,6 +206,7 @@ class Model:
         validation: Data | None = None,
         early_stopping: EarlyStopping | None = None,
         accuracy: bool | None = None,
+        threads: int | None = None,
         callback: Callback | None = None,
         progress: bool | None = None,
     ) -> Model:
@@ -218,6 +225,8 @@ class Model:
                 parameters.
             accuracy: whether right answers are counted, in training too; None: in validation alone, where the loss is
                 a cross-entropy.
+            threads: that BLAS may take for a large product; None for as many as pay, which ``threads`` tells afterwards.
+                The same bits need the same number.
             callback: called after each epoch with a ``FitProgress``; training ends where it returns True.
             progress: None draws a bar on standard error where that is a terminal and training takes longer than half a
                 second; True writes lines where it is none; False shows nothing.
@@ -253,6 +262,7 @@ class Model:
                 early_stopping=early_stopping,
                 accuracy=accuracy,
                 dtype=self._dtype,
+                threads=threads,
                 on_epoch=None if callback is None else watch.end_epoch,
                 on_progress=None if watcher is None and callback is None else watch.look,
             )
@@ -284,6 +294,7 @@ class Model:
         last = training.state.epoch - 1
         goes_on = training.diverged is None and training.best_epoch in (None, last)
         self._parameters = training.parameters
+        self._threads = training.threads
         self._fits.append(History.of(training))
         self._epochs += self._fits[-1].epochs
         self._optimiser = optimiser if goes_on else None

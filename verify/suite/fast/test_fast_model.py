@@ -94,7 +94,7 @@ class TestFitting:
     @pytest.mark.parametrize("size", [5, None])
     def test_it_is_train(self, size: int | None, dtype: Dtype) -> None:
         weights = RNG.uniform(0.5, 2, size=23)
-        for changes in ({}, {"shuffle": False}, {"sample_weights": weights}):
+        for changes in ({}, {"shuffle": False}, {"sample_weights": weights}, {"threads": 1}):
             model = Model(REGRESSION, seed=4, dtype=dtype)
             start = model.parameters
             held = {name: array.copy() for name, array in start.items()}
@@ -105,6 +105,7 @@ class TestFitting:
             assert same(start, held), "what was shown before stays as it was"
             np.testing.assert_array_equal(model.history.step_losses, training.step_losses)
             np.testing.assert_array_equal(model.history.epoch_losses, training.epoch_losses)
+            assert model.threads == training.threads
 
     @settings(deadline=None, max_examples=25)
     @given(

@@ -92,6 +92,7 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"early_stopping": 3}, "early_stopping"),
     ({"early_stopping": EarlyStopping(3)}, "validation"),
     ({"accuracy": "yes"}, "accuracy"),
+    ({"threads": 0}, "threads"),
     ({"callback": 3}, "callback"),
     ({"progress": "yes"}, "progress"),
 ]
