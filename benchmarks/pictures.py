@@ -51,6 +51,9 @@ PICTURES: Final[Mapping[str, Drawn]] = MappingProxyType(
 """Figure → how it is drawn. A panel for each precision, a line for each implementation."""
 
 
+CAPTION: Final = "The floor, dashed, is the matrix products of the same steps alone, by the same BLAS:"
+
+
 def file_of(name: str) -> Path:
     """Where the picture of a figure is kept."""
     return FOLDER / f"{name.replace('.', '_')}.svg"
@@ -81,7 +84,9 @@ def drawings(record: FiguresRecord) -> dict[Path, bytes]:
 
 
 def block(record: FiguresRecord, root: Path) -> str:
-    """The pictures of a record as Markdown, for a page in the folder ``root``."""
-    drawn = [file_of(figure.name) for figure in record.figures if file_of(figure.name) in drawings(record)]
-    titles = {file_of(name): each.title for name, each in PICTURES.items()}
-    return "\n\n".join(f"![{titles[path]}]({path.relative_to(root).as_posix()})" for path in drawn)
+    """The pictures of a record as Markdown, for a page in the folder ``root``; empty where it has none."""
+    drawn = [figure.name for figure in record.figures if figure.name in PICTURES and figure.curves]
+    if not drawn:
+        return ""
+    images = [f"![{PICTURES[name].title}]({file_of(name).relative_to(root).as_posix()})" for name in drawn]
+    return "\n\n".join((CAPTION, *images))

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from benchmarks import third_party
+from benchmarks import pictures, third_party
 from benchmarks.campaigns import CampaignRecord
 from benchmarks.campaigns.accusations import Summary, paragraph
 from benchmarks.commands import CHECKOUT, README, ReadmeError
@@ -106,6 +106,11 @@ def figures() -> str:
     return "\n".join(lines)
 
 
+def drawn() -> str:
+    """The published pictures."""
+    return pictures.block(figures_record(), CHECKOUT)
+
+
 def _steps_row(steps: Mapping[str, Figure], family: str, network: str, kind: str) -> str | None:
     cells = [steps.get(f"{family}.{network}.{kind}.{dtype}") for dtype in DTYPES]
     if not any(cells):
@@ -140,6 +145,7 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "third-party": packages,
         "accusations": accusations,
         "figures": figures,
+        "pictures": drawn,
     }
 )
 THIRD_PARTY: Final = third_party.FOLDER / "README.md"
@@ -149,12 +155,18 @@ THIRD_PARTY_BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
 
 
 def refresh(*, write_changes: bool) -> tuple[str, ...]:
-    """The names of the blocks that differ from the published records; writes them anew where asked to.
+    """The names of the blocks and pictures that differ from the published records; writes them anew where asked to.
 
     Raises ReadmeError where a block's two comments, ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``, are missing.
     """
     pages = ((README, BLOCKS), (THIRD_PARTY, THIRD_PARTY_BLOCKS))
-    return tuple(name for page, blocks in pages for name in _refresh(page, blocks, write_changes))
+    changed = [name for page, blocks in pages for name in _refresh(page, blocks, write_changes)]
+    for path, content in pictures.drawings(figures_record()).items():
+        if not path.exists() or path.read_bytes() != content:
+            changed.append(path.name)
+            if write_changes:
+                write(path, content)
+    return tuple(changed)
 
 
 def _refresh(page: Path, blocks: Mapping[str, Callable[[], str]], write_changes: bool) -> list[str]:

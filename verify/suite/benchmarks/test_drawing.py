@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import pictures
+from benchmarks import pictures, readme
+from benchmarks.commands import README
 from benchmarks.drawing import COLOURS, LABEL_GAP, Axis, Line, Panel, Picture, draw, spread, tick_label
 from benchmarks.figures.common import figure
 from benchmarks.published import FOLDER
@@ -166,7 +168,30 @@ def test_a_picture_is_drawn_from_the_record_and_says_in_words_what_it_shows() ->
     description = root.find(f"{SVG}desc")
     assert description is not None
     assert "float32: fastimpl from 2.00 at 16.0 to 4.50 at 32.0" in str(description.text)
-    folder = FOLDER.parents[1]
-    assert pictures.block(kept, folder) == (
+    block = pictures.block(kept, FOLDER.parents[1])
+    assert block.endswith(
         "![Training throughput against width: n-n-n-10, batch 64, one core](reports/published/throughput_width.svg)"
     )
+    nothing_drawn = FiguresRecord(kept.figures[:1], kept.started, kept.machine, kept.gradproof)
+    assert (pictures.block(nothing_drawn, FOLDER), pictures.drawings(nothing_drawn)) == ("", {})
+
+
+def test_pictures_are_kept_beside_the_record_they_are_drawn_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "README.md"
+    page.write_bytes(README.read_bytes())
+    monkeypatch.setattr(readme, "README", page)
+    monkeypatch.setattr(readme, "figures_record", record)
+    monkeypatch.setattr(pictures, "file_of", lambda name: tmp_path / f"{name}.svg")
+    monkeypatch.setattr(readme, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(readme, "FIGURES", tmp_path / "figures.json")
+    kept = tmp_path / "throughput.width.svg"
+    assert {"pictures", kept.name} <= set(readme.refresh(write_changes=False))
+    assert not kept.exists()
+    readme.refresh(write_changes=True)
+    assert kept.read_bytes() == pictures.drawings(record())[kept]
+    assert "](throughput.width.svg)" in page.read_text(encoding="utf-8")
+    assert readme.refresh(write_changes=False) == ()
+    kept.write_bytes(b"<svg/>")
+    assert readme.refresh(write_changes=False) == (kept.name,)
