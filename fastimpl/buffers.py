@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +19,9 @@ from gradproof.vocabulary import Dtype
 
 ALIGNMENT: Final = 16
 """Numbers to which the start of every parameter and value is rounded up: 64 bytes of float32, a vector's width."""
+
+LARGE: Final = 64
+"""Numbers from which a parameter starts at a multiple of ALIGNMENT."""
 
 CACHE_LINE: Final = 64
 """Bytes."""
@@ -42,12 +46,15 @@ class Parameters:
 
     The trained ones come first: those that the end of a step updates, then those that their own layer does; then the
     frozen ones. Among each those with a penalty stand together, and among these those that decay; so whatever runs over
-    some of them runs over few ranges. Padding between parameters is 0 and stays 0.
+    some of them runs over few ranges. Small parameters stand side by side, so that an update of few numbers runs over
+    few; large ones start where a vector does, and so does each of the ranges. Padding is 0 and stays 0.
 
-    size: of the buffer. trained: the end of the trained ones.
+    offsets, ends: where each starts, and where what follows it does. size: of the buffer. trained: the end of the
+    trained ones.
     """
 
     offsets: Mapping[str, int]
+    ends: Mapping[str, int]
     shapes: Mapping[str, Shape]
     size: int
     trained: int
@@ -62,14 +69,21 @@ class Parameters:
             return name in network.frozen, name in updated, name in network.penalised, name in undecayed
 
         offsets: dict[str, int] = {}
+        ends: dict[str, int] = {}
         end = trained = 0
-        for name in sorted(network.parameter_shapes, key=group):
+        names = sorted(network.parameter_shapes, key=group)
+        for name, following in zip_longest(names, names[1:]):
             offsets[name] = end
-            end += aligned(math.prod(network.parameter_shapes[name]))
+            end += math.prod(network.parameter_shapes[name])
+            joined = following is not None and group(following) == group(name)
+            if following is None or not joined or math.prod(network.parameter_shapes[following]) >= LARGE:
+                end = aligned(end)
+            ends[name] = end
             if name not in network.frozen:
                 trained = end
         return cls(
             offsets=MappingProxyType(offsets),
+            ends=MappingProxyType(ends),
             shapes=network.parameter_shapes,
             size=max(end, ALIGNMENT),
             trained=trained,
@@ -80,7 +94,7 @@ class Parameters:
         found: list[tuple[int, int]] = []
         for name, start in self.offsets.items():
             if name in names:
-                stop = start + aligned(math.prod(self.shapes[name]))
+                stop = self.ends[name]
                 joined = found and found[-1][1] == start
                 found[-1 if joined else len(found) :] = [(found[-1][0] if joined else start, stop)]
         return found

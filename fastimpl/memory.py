@@ -45,6 +45,16 @@ def address_of(typing: Any, pointer: Any) -> Any:
 
 
 @intrinsic
+def rounded_like(typing: Any, pointer: Any, number: Any) -> Any:
+    """A float64 rounded to the type of the numbers at ``pointer``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.cast(builder, arguments[1], types.float64, pointer.dtype)
+
+    return pointer.dtype(pointer, types.float64), generate
+
+
+@intrinsic
 def integers_at(typing: Any, address: Any) -> Any:
     """The int64 numbers at ``address``."""
     numbers = types.CPointer(types.int64)

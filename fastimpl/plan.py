@@ -56,6 +56,9 @@ from fastimpl.table import (
     WEIGHT,
     WIDTH,
 )
+from fastimpl.table import COEFFICIENTS_ROW as COEFFICIENTS_ROW
+from fastimpl.table import INPUTS_ROW as INPUTS_ROW
+from fastimpl.table import TARGETS_ROW as TARGETS_ROW
 from fastimpl.updating import Updating
 from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual, Shape
 from gradproof.network import Network
@@ -74,7 +77,7 @@ PROBABILITIES: Final = frozenset(kind for kernels in LOSS_KERNELS.values() for k
 class Plan:
     """A network's table for one purpose, whatever the dtype and the batch.
 
-    rows: the ``feeds`` first ones feed a batch (see INPUTS_ROW and below), the next ones up to ``stop`` compute, those
+    rows: the ``feeds`` first ones feed a batch (see ``fastimpl.table``), the next ones up to ``stop`` compute, those
     up to ``end`` update (in validation they are the penalties, which stand apart from what is run in portions), and the
     rest are called by others: the updates that layers make themselves, and last, in training, the one that looks for
     what is not finite. slots: numbers for each sample in each slot of the workspace.
@@ -93,11 +96,6 @@ class Plan:
     outputs: int
     inputs_gradient: int
     masks: Mapping[str, int]
-
-
-INPUTS_ROW: Final = 0
-TARGETS_ROW: Final = 1
-COEFFICIENTS_ROW: Final = 2
 
 
 @dataclass

@@ -129,6 +129,11 @@ DECOUPLED_L1: Final = 10
 
 HYPER_COLUMNS: Final = 11
 
+# The rows of a table that come first, where there is a loss.
+INPUTS_ROW: Final = 0
+TARGETS_ROW: Final = 1
+COEFFICIENTS_ROW: Final = 2
+
 # The clock of a program.
 BATCH_START: Final = 0
 """First sample of the batch in the order of the epoch."""

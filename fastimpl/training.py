@@ -51,8 +51,8 @@ def train(
         inputs: (samples, *input_shape).
         targets: (samples, *output_shape); for categorical losses also class numbers, whole, without the last axis.
         optimiser: the update rule with its hyperparameters, clipping, decay and schedule; see
-            ``gradproof.optimiser``. Updates are computed in float64 in both dtypes, and rounded once; but plain descent
-            of a large weight, which is made within the product of its gradient, in the dtype.
+            ``gradproof.optimiser``. Updates are computed in float64 in both dtypes, and rounded once; but RMSprop and
+            Adam, and plain descent of a large weight, which is made within the product of its gradient, in the dtype.
         epochs: passes over all samples; going on amid an epoch, the rest of it is the first.
         batch_size: samples of a step; the last step of an epoch takes what is left. 1 is one-at-a-time, None all.
         seed: decides each epoch's order, which ``permutation(samples, seed, epoch)`` returns; None for the state's,

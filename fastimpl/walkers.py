@@ -70,6 +70,7 @@ from fastimpl.table import (
     BATCH_START,
     BETA1_POWER,
     BETA2_POWER,
+    COEFFICIENTS_ROW,
     COLUMNS,
     FORWARD,
     HYPER_COLUMNS,
@@ -77,6 +78,7 @@ from fastimpl.table import (
     RATE,
     RIGHT,
     SEED,
+    SOURCE,
     STEP,
 )
 
@@ -205,6 +207,8 @@ def run_steps(run_at: int, most: int) -> int:
     losses = reals_at(run[STEP_LOSSES])
     theta, samples, size = run[PARAMETERS], run[SAMPLES], run[BATCH_SIZE]
     feeds, body, updates, rows = program[FEEDS], program[BODY_END], program[UPDATES_END], program[ROWS]
+    weighted = integers_at(program[TABLE] + COEFFICIENTS_ROW * _ROW)[SOURCE] != 0
+    before = 0
     done = 0
     while run[EPOCH] < run[LAST_EPOCH]:
         if run[SHUFFLED] != 0:
@@ -214,7 +218,11 @@ def run_steps(run_at: int, most: int) -> int:
                 return PAUSED
             _tell_the_time(run, settings, clock, now, start)
             batch = min(size, samples - start)
-            loss = _forward(program, 0, body, theta, batch)
+            _forward(program, 0, COEFFICIENTS_ROW, theta, batch)
+            # Coefficients stand as they are unless samples have weights or are fewer than in the batch before.
+            kept = batch == before and not weighted
+            before = batch
+            loss = _forward(program, COEFFICIENTS_ROW + 1 if kept else COEFFICIENTS_ROW, body, theta, batch)
             losses[done] = loss
             if not math.isfinite(loss):
                 return LOSS_NOT_FINITE

@@ -1,8 +1,11 @@
 """Update rules: each takes a range of the flat buffer one step on, with state that lies behind the gradients.
 
-The arithmetic is float64 for both dtypes, product by product and sum by sum as the formulas stand, and is rounded once,
-into the parameter and into each of its states. g is the gradient, clipped and with coupled decay; t the number of the
-step from 1. Padding between parameters is 0, its gradient and state too, and each rule leaves it 0.
+Products and sums go as the formulas stand. They are float64 for both dtypes and are rounded once, into the parameter
+and into each of its states; but where there is a root and a quotient for each number they are the dtype's, since twice
+as many of float32 fit into a vector: there η, β and what is made of them are float64, and rounded first.
+
+g is the gradient, clipped and with coupled decay; t the number of the step from 1. Padding between parameters is 0, its
+gradient and state too, and each rule leaves it 0.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from fastimpl.jit import REASSOCIATE, Kernel, inlined, kernel
-from fastimpl.memory import integers_at, reals_at, shifted
+from fastimpl.memory import integers_at, reals_at, rounded_like, shifted
 from fastimpl.table import (
     ABOVE,
     AFTER,
@@ -139,55 +142,63 @@ def momentum(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int
 
 
 @inlined(EXACT)
-def _quotient(numerator: float, root: float) -> float:
-    """Numerator / root; 0 where the numerator is, as in padding, whose root is 0 where ε is."""
-    return numerator / root if numerator != 0.0 else 0.0
+def _quotient(numerator: Any, root: Any, nothing: Any) -> Any:
+    """The quotient; 0 where the numerator is, as in padding, whose root is 0 where ε is."""
+    return numerator / root if numerator != nothing else nothing
+
+
+@inlined(EXACT)
+def _epsilons(op: Any, hyper: Any, w: Any) -> tuple[Any, Any]:
+    """What stands beside s under the root, and beside the root."""
+    epsilon, nothing = rounded_like(w, hyper[EPSILON]), rounded_like(w, 0.0)
+    return (epsilon, nothing) if op[INSIDE] != 0 else (nothing, epsilon)
 
 
 @kernel(EXACT)
 def rmsprop(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """S ← ρs + (1 − ρ)g²; θ ← θ − ηg/(√s + ε), or with ε inside the root. A gradient of 0 moves nothing."""
-    count, w, dw, rate = _prepared(op, hyper, theta, dtheta)
+    """Squares s ← ρs + (1 − ρ)g²; θ ← θ − ηg/(√s + ε), or with ε inside the root. A gradient of 0 moves nothing."""
+    count, w, dw, eta = _prepared(op, hyper, theta, dtheta)
     s = shifted(dtheta, op[START] + op[STRIDE])
-    rho = hyper[BETA2]
-    fresh = 1.0 - rho
-    within, beside = (hyper[EPSILON], 0.0) if op[INSIDE] != 0 else (0.0, hyper[EPSILON])
+    rate, nothing = rounded_like(w, eta), rounded_like(w, 0.0)
+    rho, fresh = rounded_like(w, hyper[BETA2]), rounded_like(w, 1.0 - hyper[BETA2])
+    within, beside = _epsilons(op, hyper, w)
     for i in range(count):
-        g = np.float64(dw[i])
-        square = rho * np.float64(s[i]) + fresh * (g * g)
+        g = dw[i]
+        square = rho * s[i] + fresh * (g * g)
         s[i] = square
-        w[i] = np.float64(w[i]) - rate * _quotient(g, math.sqrt(square + within) + beside)
+        w[i] = w[i] - rate * _quotient(g, math.sqrt(square + within) + beside, nothing)
     _finished(op, hyper, theta)
     return 0.0
 
 
 @kernel(EXACT)
 def adam(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """M ← β₁m + (1 − β₁)g; s ← β₂s + (1 − β₂)g²; θ ← θ − a m/(√(b s) + ε), or with ε inside the root.
+    """Moments m ← β₁m + (1 − β₁)g and s ← β₂s + (1 − β₂)g²; θ ← θ − a m/(√(b s) + ε), or with ε inside the root.
 
     a = η/(1 − β₁ᵗ), b = 1/(1 − β₂ᵗ) where the moments are corrected; a = η √(1 − β₂ᵗ)/(1 − β₁ᵗ), b = 1 where the rate
     is; a = η, b = 1 where nothing is. A mean of 0 moves nothing.
     """
-    count, w, dw, rate = _prepared(op, hyper, theta, dtheta)
+    count, w, dw, eta = _prepared(op, hyper, theta, dtheta)
     m = shifted(dtheta, op[START] + op[STRIDE])
     s = shifted(dtheta, op[START] + 2 * op[STRIDE])
     now = reals_at(op[NOW])
-    a, b = rate, 1.0
+    rate, correction = eta, 1.0
     if op[CORRECTION] == OF_MOMENTS:
-        a = rate / (1.0 - now[BETA1_POWER])
-        b = 1.0 / (1.0 - now[BETA2_POWER])
+        rate = eta / (1.0 - now[BETA1_POWER])
+        correction = 1.0 / (1.0 - now[BETA2_POWER])
     elif op[CORRECTION] == OF_RATE:
-        a = rate * math.sqrt(1.0 - now[BETA2_POWER]) / (1.0 - now[BETA1_POWER])
-    beta1, beta2 = hyper[BETA1], hyper[BETA2]
-    fresh1, fresh2 = 1.0 - beta1, 1.0 - beta2
-    within, beside = (hyper[EPSILON], 0.0) if op[INSIDE] != 0 else (0.0, hyper[EPSILON])
+        rate = eta * math.sqrt(1.0 - now[BETA2_POWER]) / (1.0 - now[BETA1_POWER])
+    a, b, nothing = rounded_like(w, rate), rounded_like(w, correction), rounded_like(w, 0.0)
+    beta1, fresh1 = rounded_like(w, hyper[BETA1]), rounded_like(w, 1.0 - hyper[BETA1])
+    beta2, fresh2 = rounded_like(w, hyper[BETA2]), rounded_like(w, 1.0 - hyper[BETA2])
+    within, beside = _epsilons(op, hyper, w)
     for i in range(count):
-        g = np.float64(dw[i])
-        mean = beta1 * np.float64(m[i]) + fresh1 * g
-        square = beta2 * np.float64(s[i]) + fresh2 * (g * g)
+        g = dw[i]
+        mean = beta1 * m[i] + fresh1 * g
+        square = beta2 * s[i] + fresh2 * (g * g)
         m[i] = mean
         s[i] = square
-        w[i] = np.float64(w[i]) - a * _quotient(mean, math.sqrt(b * square + within) + beside)
+        w[i] = w[i] - a * _quotient(mean, math.sqrt(b * square + within) + beside, nothing)
     _finished(op, hyper, theta)
     return 0.0
 

@@ -123,7 +123,9 @@ def multiplier(schedule: Schedule, k: int) -> float:
 
 
 class Plain:
-    """An optimiser in NumPy: float64 throughout, rounded to the dtype wherever something is kept."""
+    """An optimiser in NumPy: float64, rounded to the dtype wherever something is kept; where there is a root, what is
+    done for each number is of the dtype.
+    """
 
     def __init__(self, optimiser: Optimiser, network: Network, dtype: Dtype) -> None:
         self.o, self.dtype, self.steps = optimiser, dtype, 0
@@ -193,26 +195,26 @@ class Plain:
             return self.kept(w - rate * g)
         if o.word.family == "momentum":
             return self.kept(self.momentum(name, w, g, rate))
-        within = o.epsilon if o.variant.endswith("_inside") else 0.0
-        beside = 0.0 if o.variant.endswith("_inside") else o.epsilon
-        assert within is not None
-        assert beside is not None
+        number = np.dtype(self.dtype).type
+        epsilon, nothing = number(o.epsilon), number(0)
+        within, beside = (epsilon, nothing) if o.variant.endswith("_inside") else (nothing, epsilon)
+        w, g, state = self.kept(w), self.kept(g), self.state
         if o.word.family == "rmsprop":
             assert o.rho is not None
-            s = self.put("square", name, o.rho * self.old("square", name) + (1.0 - o.rho) * (g * g))
+            s = state["square"][name] = number(o.rho) * state["square"][name] + number(1.0 - o.rho) * (g * g)
             root = np.sqrt(s + within) + beside
-            return self.kept(w - rate * np.where(g == 0, 0.0, g / root))
+            return w - number(rate) * np.where(g == 0, nothing, g / root)
         assert o.beta1 is not None
         assert o.beta2 is not None
-        m = self.put("mean", name, o.beta1 * self.old("mean", name) + (1.0 - o.beta1) * g)
-        s = self.put("square", name, o.beta2 * self.old("square", name) + (1.0 - o.beta2) * (g * g))
+        m = state["mean"][name] = number(o.beta1) * state["mean"][name] + number(1.0 - o.beta1) * g
+        s = state["square"][name] = number(o.beta2) * state["square"][name] + number(1.0 - o.beta2) * (g * g)
         first, second = (1.0 - float(np.prod([beta] * (self.steps + 1))) for beta in (o.beta1, o.beta2))
         a, b = rate, 1.0
         if o.variant in ("adam", "adam_inside"):
             a, b = rate / first, 1.0 / second
         elif o.variant == "adam_epsilon_hat":
             a = rate * np.sqrt(second) / first
-        return self.kept(w - a * np.where(m == 0, 0.0, m / (np.sqrt(b * s + within) + beside)))
+        return w - number(a) * np.where(m == 0, nothing, m / (np.sqrt(number(b) * s + within) + beside))
 
     def momentum(self, name: str, w: Any, g: Any, rate: float) -> Any:
         o, mu = self.o, self.o.momentum
