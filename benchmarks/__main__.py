@@ -8,6 +8,7 @@ import click
 
 from benchmarks import readme as readme_text
 from benchmarks import third_party
+from benchmarks.accuracy.command import accuracy
 from benchmarks.campaigns import CAMPAIGNS, conduct
 from benchmarks.figures import described, measure, merged, refuse_another_machine
 from benchmarks.published import CHECKS
@@ -157,6 +158,9 @@ def campaign(name: str, cases: int | None, seed: int, out: Path | None) -> None:
     click.echo(line)
     if not as_it_must_be:
         raise SystemExit(1)
+
+
+main.add_command(accuracy)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ _LIFT = 18014398509481984.0
 """2^54, which makes a subnormal number normal."""
 _LINEAR = 5.551115123125783e-17
 """2^−54: below it log(1 + x) rounds to x or to its neighbour."""
+_HUGE = 1e20
+"""From here on the 1 of 1 + x is far below the last digit of the logarithm."""
 REST = (
     0.666666666666667,
     0.39999999999898445,
@@ -66,7 +68,8 @@ def logarithm_of_one_and_positive(x: Any) -> Any:
     lost = x - (u - 1.0) if x < 1.0 else 1.0 - (u - x)
     bits = bits_of(u)
     k = (bits - _ROOT_HALF_BITS) >> 52
-    f = (from_bits(bits - (k << 52)) - 1.0) + lost * from_bits((1023 - k) << 52)
+    made_up = 0.0 if x > _HUGE else lost * from_bits((1023 - k) << 52)
+    f = (from_bits(bits - (k << 52)) - 1.0) + made_up
     return _from_parts(float(k), f)
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from numpy import float64
+
 from fastimpl.elementary.arithmetic import fused, over_one_and, square
 from fastimpl.elementary.error import NORMAL_END, normal
 from fastimpl.elementary.exponential import LEAST, exponential, exponential_and_less_one, exponential_parts
@@ -151,9 +153,9 @@ def softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int)
             p[int(tops[row])] = 1.0
             total = 0.0
             for i in range(width):
-                total += float(p[i])
+                total += float64(p[i])
             for i in range(width):
-                p[i] = float(p[i]) / total
+                p[i] = float64(p[i]) / total
     return 0.0
 
 
@@ -167,9 +169,9 @@ def softmax_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, ba
         dz = shifted(work, op[D_INPUT] + row * width)
         mean = 0.0
         for j in range(width):
-            mean += float(a[j]) * float(da[j])
+            mean += float64(a[j]) * float64(da[j])
         for i in range(width):
-            d = float(a[i]) * (float(da[i]) - mean)
+            d = float64(a[i]) * (float64(da[i]) - mean)
             if op[ADD_D_INPUT] != 0:
                 dz[i] += d
             else:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy import float64
+
 from fastimpl.jit import CONTRACT, REASSOCIATE, Kernel, inlined, intrinsic, kernel, types
 from fastimpl.memory import shifted
 from fastimpl.table import (
@@ -62,7 +64,7 @@ def activation(formula: Callable[[Any, Any], tuple[Any, Any]]) -> Kernel:
                 s[i] = z[i]
         parameter = hyper[FACTOR]
         for i in range(count):
-            value, slope = value_and_slope(float(s[i]), parameter)
+            value, slope = value_and_slope(float64(s[i]), parameter)
             a[i] = value
             s[i] = slope
         return 0.0
@@ -77,7 +79,7 @@ def function(name: str, formula: Callable[[Any], Any]) -> Kernel:
         x = shifted(work, op[INPUT])
         y = shifted(work, op[OUTPUT])
         for i in range(in_whole_lines(work, batch * op[ROWS] * op[WIDTH])):
-            y[i] = formula(float(x[i]))
+            y[i] = formula(float64(x[i]))
         return 0.0
 
     run.__name__ = run.__qualname__ = name
@@ -128,10 +130,10 @@ def elementwise_loss(formula: Callable[[Any, Any, Any], tuple[Any, Any]]) -> Ker
             z = shifted(work, op[INPUT] + n * stride)
             t = shifted(work, op[TARGET] + n * units + op[COLUMN])
             dz = shifted(work, op[D_INPUT] + n * stride)
-            factor = float(c[n // each])
+            factor = float64(c[n // each])
             total = 0.0
             for i in range(last):
-                value, slope = value_and_slope(float(z[i]), float(t[i]), parameter)
+                value, slope = value_and_slope(float64(z[i]), float64(t[i]), parameter)
                 total += value if i < length else 0.0
                 put(dz, i, factor * slope, adding)
             loss += factor * total

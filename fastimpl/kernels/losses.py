@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from numpy import float64
+
 from fastimpl.elementary.exponential import exponential
 from fastimpl.elementary.logarithm import logarithm, logarithm_of_one_and, logarithm_of_one_and_positive
 from fastimpl.jit import REASSOCIATE, Kernel, kernel
@@ -117,7 +119,7 @@ def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work:
             e = shifted(work, room + (start + row) * width)
             total = 0.0
             for i in range(width):
-                total += float(e[i])
+                total += float64(e[i])
             others[row] = total
         for row in range(TOGETHER if rows == TOGETHER else rows):
             logs[row] = logarithm_of_one_and_positive(others[row])
@@ -126,29 +128,29 @@ def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work:
             z = shifted(work, op[INPUT] + (start + row) * width)
             e = shifted(work, room + (start + row) * width)
             t = shifted(work, op[TARGET] + (start + row) * op[UNITS] + op[COLUMN])
-            c = float(shifted(work, op[COEFFICIENT])[(start + row) // op[ROWS]])
+            c = float64(shifted(work, op[COEFFICIENT])[(start + row) // op[ROWS]])
             top = int(tops[row])
-            largest = float(z[top])
+            largest = float64(z[top])
             total = 1.0 + others[row]
             targets = 0.0
             below = 0.0
             for k in range(width):
-                target = float(t[k])
+                target = float64(t[k])
                 targets += target
-                below += target * (largest - float(z[k])) if target != 0.0 else 0.0
+                below += target * (largest - float64(z[k])) if target != 0.0 else 0.0
             loss += c * (targets * logs[row] + below)
             factor = c * scales[row]
-            target = float(t[top])
+            target = float64(t[top])
             at_top = factor * ((targets - target) - target * others[row])
             if adding:
                 dz = shifted(work, op[D_INPUT] + (start + row) * width)
                 for i in range(width):
-                    power, target = float(e[i]), float(t[i])
+                    power, target = float64(e[i]), float64(t[i])
                     slope = factor * ((targets - target) * power - target * (total - power))
                     dz[i] += at_top if i == top else slope
             else:
                 for i in range(width):
-                    power, target = float(e[i]), float(t[i])
+                    power, target = float64(e[i]), float64(t[i])
                     e[i] = factor * ((targets - target) * power - target * (total - power))
                 e[top] = at_top
     return loss
@@ -172,20 +174,20 @@ def binary_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any,
         e = shifted(work, room + row * width)
         t = shifted(work, op[TARGET] + row * op[UNITS] + op[COLUMN])
         dz = shifted(work, op[D_INPUT] + row * width)
-        c = float(shifted(work, op[COEFFICIENT])[row // op[ROWS]])
+        c = float64(shifted(work, op[COEFFICIENT])[row // op[ROWS]])
         if row % TOGETHER == 0:
             powers(z, e, tops, min(TOGETHER, batch * op[ROWS] - row), width)
         top = int(tops[row % TOGETHER])
-        largest = float(z[top])
+        largest = float64(z[top])
         second = -math.inf
         others = 0.0
         for k in range(width):
-            logit = float(z[k])
+            logit = float64(z[k])
             second = logit if k != top and not logit <= second else second
-            others += float(e[k])
+            others += float64(e[k])
         by_second = 0.0
         for k in range(width):
-            power = exponential(float(z[k]) - second)
+            power = exponential(float64(z[k]) - second)
             by_second += 0.0 if k == top else power
         total = 1.0 + others
         log_total = logarithm_of_one_and_positive(others)
@@ -194,26 +196,26 @@ def binary_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any,
         ratios = 0.0
         terms = 0.0
         for k in range(width):
-            target = float(t[k])
-            p = (1.0 if k == top else float(e[k])) / total
+            target = float64(t[k])
+            p = (1.0 if k == top else float64(e[k])) / total
             log_q = logarithm_of_one_and(-p)
             log_q = log_q_top if k == top else log_q
-            terms += target * (log_total + (largest - float(z[k]))) if target != 0.0 else 0.0
+            terms += target * (log_total + (largest - float64(z[k]))) if target != 0.0 else 0.0
             terms -= (1.0 - target) * log_q if target != 1.0 else 0.0
             targets += target
             ratios += 0.0 if k == top else (1.0 - target) * p / (1.0 - p)
         loss += c * terms
-        target_of_top = float(t[top])
+        target_of_top = float64(t[top])
         for i in range(width):
-            target = float(t[i])
-            p = (1.0 if i == top else float(e[i])) / total
+            target = float64(t[i])
+            p = (1.0 if i == top else float64(e[i])) / total
             if i == top:
                 q = others / total
                 across = p * ratios
             else:
                 q = 1.0 - p
                 across = p * (ratios - (1.0 - target) * p / q)
-                across += (1.0 - target_of_top) / total * (exponential(float(z[i]) - second) / by_second)
+                across += (1.0 - target_of_top) / total * (exponential(float64(z[i]) - second) / by_second)
             slope = (1.0 - target) * p - target * q + p * (targets - target) - across
             put(dz, i, c * slope, adding)
     return loss

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from llvmlite import ir
 from numba.core import cgutils
+from numpy import float64
 
 from fastimpl.elementary.exponential import exponential
 from fastimpl.jit import inlined, intrinsic, types
@@ -57,6 +58,6 @@ def powers(z: Any, e: Any, tops: Any, rows: int, width: int) -> None:
         for i in range(width):
             places[i] = largest
         places[top] = float("inf")
-        tops[row] = float(top)
+        tops[row] = top
     for i in range(in_whole_lines(e, rows * width)):
-        e[i] = exponential(float(z[i]) - float(e[i]))
+        e[i] = exponential(float64(z[i]) - float64(e[i]))
