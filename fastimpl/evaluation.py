@@ -126,9 +126,10 @@ def evaluate(
 ) -> Evaluation:
     """The loss of samples with its reduction over all of them and the penalty, and how many of them are right.
 
-    The arguments are those of ``fastimpl.train``, and so are the numbers: what its ``validation`` leaves of these
-    samples. There may be any number of samples but none; they are run in portions, so that memory does not grow with
-    them. Raises ArgumentError for a network without a loss, and for data that it cannot be given.
+    The arguments are those of ``fastimpl.train``, and the numbers what its ``validation`` leaves of these samples, but
+    for the order in which a penalty is added up. There may be any number of samples but none; they are run in portions,
+    so that memory does not grow with them. Raises ArgumentError for a network without a loss, and for data that it
+    cannot be given.
     """
     case = checked_case(network, parameters, inputs, targets, sample_weights, dtype)
     validation = Validation(case, counted(case, accuracy), times=1)

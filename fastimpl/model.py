@@ -159,7 +159,8 @@ class Model:
     ) -> Evaluation:
         """The loss of these samples, with its reduction over all of them and the penalty, and the share that is right.
 
-        inputs, targets, sample_weights, accuracy: as in ``fit``; so are the numbers what ``validation`` gives there.
+        inputs, targets, sample_weights, accuracy: as in ``fit``. The numbers are those that ``validation`` gives there,
+        but for the order in which a penalty is added up.
         An answer is right where ``predict_classes`` gives the target's class; it is not counted (None) for squared
         errors unless ``accuracy`` is True.
         """
@@ -225,8 +226,8 @@ class Model:
                 parameters.
             accuracy: whether right answers are counted, in training too; None: in validation alone, where the loss is
                 a cross-entropy.
-            threads: that BLAS may take for a large product; None for as many as pay, which ``threads`` tells afterwards.
-                The same bits need the same number.
+            threads: that BLAS may take for a large product; None for as many as pay. The model's ``threads`` says how
+                many it took; the same bits need the same number.
             callback: called after each epoch with a ``FitProgress``; training ends where it returns True.
             progress: None draws a bar on standard error where that is a terminal and training takes longer than half a
                 second; True writes lines where it is none; False shows nothing.
