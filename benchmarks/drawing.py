@@ -45,13 +45,18 @@ class Axis:
 
 @dataclass(frozen=True)
 class Picture:
-    """Panels side by side over the same axes. description: what a reader who does not see it should know."""
+    """Panels side by side over the same axes.
+
+    description: what a reader who does not see it should know. names: where those of the lines stand, where each line
+    ends, or one below another in the lower right corner, where curves that rise and level off leave room.
+    """
 
     title: str
     description: str
     x: Axis
     y: Axis
     panels: tuple[Panel, ...]
+    names: Literal["ends", "corner"] = "ends"
 
 
 @dataclass(frozen=True)
@@ -281,16 +286,28 @@ def _panel(root: ElementTree.Element, place: _Place, panel: Panel, picture: Pict
             ElementTree.SubElement(
                 group, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": radius, "class": f"c{number}"}
             )
+    if picture.names == "ends":
+        _names_at_ends(group, place, drawn, names)
+    else:
+        _names_in_corner(group, place, panel.lines, names)
+
+
+def _names_at_ends(group: ElementTree.Element, place: _Place, drawn: Sequence[Line], names: Sequence[str]) -> None:
     ends = [(place.x(line.points[-1][0]), place.y(line.points[-1][1])) for line in drawn]
-    for group_of in _side_by_side(
-        [(x, _NAME_WIDTH * len(line.name)) for line, (x, _) in zip(drawn, ends, strict=True)]
-    ):
-        heights = spread([ends[index][1] for index in group_of], place.top, place.bottom)
-        for index, height in zip(group_of, heights, strict=True):
+    extents = [(x, _NAME_WIDTH * len(line.name)) for line, (x, _) in zip(drawn, ends, strict=True)]
+    for together in _side_by_side(extents):
+        heights = spread([ends[index][1] for index in together], place.top, place.bottom)
+        for index, height in zip(together, heights, strict=True):
             (x, y), number = ends[index], names.index(drawn[index].name)
             if abs(height - y) > 3:
                 _segment(group, (x + 4, y), (x + 10, height), f"leader c{number}")
             _text(group, x + 12, height + 4, drawn[index].name, f"name n{number}")
+
+
+def _names_in_corner(group: ElementTree.Element, place: _Place, lines: Sequence[Line], names: Sequence[str]) -> None:
+    for below, line in enumerate(reversed([line for line in lines if line.points])):
+        number, y = names.index(line.name), place.bottom - 14 - below * LABEL_GAP
+        _text(group, place.right - 8, y, line.name, f"name n{number}", "end")
 
 
 def _side_by_side(extents: Sequence[tuple[float, float]]) -> list[list[int]]:

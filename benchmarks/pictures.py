@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from benchmarks.drawing import Axis, Line, Panel, Picture, draw
 from benchmarks.figures.throughput import OPERATIONS, SAMPLES
@@ -24,6 +24,7 @@ class Drawn:
     x: Axis
     y: Axis
     panels: Mapping[str, str]
+    names: Literal["ends", "corner"] = "ends"
 
 
 PICTURES: Final[Mapping[str, Drawn]] = MappingProxyType(
@@ -45,6 +46,7 @@ PICTURES: Final[Mapping[str, Drawn]] = MappingProxyType(
             Axis("seconds of training", "log10"),
             Axis("digits held out that are told right, %", "linear"),
             {dtype: dtype for dtype in DTYPES},
+            "corner",
         ),
     }
 )
@@ -69,7 +71,7 @@ def picture(figure: Figure) -> Picture:
     ends = "; ".join(
         f"{panel.heading}: " + ", ".join(_in_words(line) for line in panel.lines if line.points) for panel in panels
     )
-    return Picture(drawn.title, f"{drawn.y.label} over {drawn.x.label}. {ends}.", drawn.x, drawn.y, panels)
+    return Picture(drawn.title, f"{drawn.y.label} over {drawn.x.label}. {ends}.", drawn.x, drawn.y, panels, drawn.names)
 
 
 def _in_words(line: Line) -> str:

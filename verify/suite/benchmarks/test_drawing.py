@@ -139,6 +139,19 @@ def test_a_line_has_one_colour_in_every_panel_and_no_two_the_same_one() -> None:
     assert len({next(iter(found)) for found in kinds.values()}) == len(lines)
 
 
+def test_names_in_the_corner_stand_within_the_plot_one_below_another() -> None:
+    lines = tuple(Line(name, ((1.0, 1.0), (2.0, 2.0))) for name in COLOURS)
+    axes = Axis("x", "linear"), Axis("y", "linear")
+    root = parsed(Picture("t", "d", *axes, (Panel("a", lines),), "corner"))
+    named = [each for each in root.iter(f"{SVG}text") if "name" in each.get("class", "").split()]
+    assert [each.text for each in sorted(named, key=lambda each: float(each.get("y")))] == list(COLOURS)
+    heights = sorted(float(each.get("y")) for each in named)
+    assert all(b - a == LABEL_GAP for a, b in pairwise(heights))
+    assert {each.get("text-anchor") for each in named} == {"end"}
+    right = max(float(line.get("x2")) for line in root.iter(f"{SVG}line") if line.get("class") == "axis")
+    assert all(float(each.get("x")) < right for each in named)
+
+
 @pytest.mark.parametrize(
     ("value", "label"),
     [(0.05, "0.05"), (20.0, "20"), (1024.0, "1,024"), (10_000.0, "10k"), (2_000_000.0, "2M"), (3e9, "3G"), (0.0, "0")],
