@@ -28,6 +28,7 @@ from verify.trajectories import Trajectory, gradients_of, judge_trajectory
 
 WORD = 2**64
 STEP = 0x9E3779B97F4A7C15
+PURPOSE = int.from_bytes(b"DROPOUTS", "big")
 BRANCHES = Branches(((Dense(3), Activation("relu"), Dropout(0.25)), (Dropout(0.75), Dense(2))), "concat")
 NETWORK = Network(
     (4,),
@@ -49,7 +50,7 @@ def output(state: int, number: int) -> int:
 
 
 def stated(network: Network, batch: int, seed: int, step: int) -> dict[str, list[Any]]:
-    of_step = output(mix(mix(seed) ^ int.from_bytes(b"DROPOUTS", "big")), step)
+    of_step = output(mix(mix(seed) ^ PURPOSE), step)
     masks = {}
     layers = {site.path: site.layer for site in network.sites}
     for number, (path, shape_of_one) in enumerate(network.dropouts.items()):
@@ -93,6 +94,15 @@ def test_the_probability_realised_is_p_as_near_as_53_bits_come(probability: floa
     count = 10**6
     mask = dropout_masks(Network((count,), (Dropout(probability),)), 1, 3, 0)["0"]
     assert abs(count - mask.sum() - count * probability) <= 5 * math.sqrt(count * probability) + (probability > 0)
+
+
+def test_an_entry_is_kept_from_its_own_number_on() -> None:
+    """With p the very number drawn it is kept, with the next larger p dropped."""
+    for seed in range(5):
+        drawn = output(output(output(mix(mix(seed) ^ PURPOSE), 3), 0), 0) >> 11
+        for step, kept in ((0, True), (1, False)):
+            network = Network((1,), (Dropout(math.ldexp(drawn + step, -53)),))
+            assert dropout_masks(network, 1, seed, 3)["0"].item() is kept
 
 
 @pytest.mark.parametrize(

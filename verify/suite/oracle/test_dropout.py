@@ -147,8 +147,12 @@ def test_a_wrong_factor_is_far_outside_any_bound() -> None:
 def test_masks_are_not_rounded_with_the_rest() -> None:
     """A float64 case judged in float32: its numbers are rounded, 0 and 1 are not."""
     case = alone(0.5)
+    kept, exact = case.masks["0"], np.abs(enclosure(case).nearest("outputs"))
     bound = allowance(case, "float32").rigorous["outputs"]
-    assert np.all(bound[~case.masks["0"]] <= UNDERFLOW * np.finfo(np.float32).tiny)
+    assert np.all(bound[~kept] <= UNDERFLOW * np.finfo(np.float32).tiny)
+    assert np.all(bound[kept] <= 1.001 * (1 + 2) * Format.of("float32").unit * exact[kept]), (
+        "the input's and two products'"
+    )
 
 
 def test_dropped_entries_meet_kinks_that_reach_nothing() -> None:
