@@ -59,7 +59,7 @@ from fastimpl.table import (
 from fastimpl.table import COEFFICIENTS_ROW as COEFFICIENTS_ROW
 from fastimpl.table import INPUTS_ROW as INPUTS_ROW
 from fastimpl.table import TARGETS_ROW as TARGETS_ROW
-from fastimpl.updating import Updating
+from fastimpl.updating import Updating, is_plain
 from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Maxout, Residual, Shape
 from gradproof.network import Network
 from gradproof.optimiser import Optimiser
@@ -358,7 +358,7 @@ class _Builder:
         called: list[Row] = []
         for name, row in self.updating.by_layers():
             (step,) = (step for step in self.steps if step.trained.get(D_WEIGHT) == name)
-            step.cells |= {UPDATES: first + len(rows) + len(called), PRODUCT: int(self.updating.plain)}
+            step.cells |= {UPDATES: first + len(rows) + len(called), PRODUCT: int(is_plain(self.updating.optimiser))}
             called.append(row)
         states, trained = len(self.updating.optimiser.word.state), self.parameters.trained
         called.append(Row(not_finite, None, {START: 0, STOP: trained, STRIDE: trained, UNITS: states}))

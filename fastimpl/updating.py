@@ -41,6 +41,8 @@ from gradproof.optimiser import Optimiser
 UPDATED_FROM: Final = 4096
 """Numbers of a weight from which its own layer updates it, while its gradient is in the cache. Smaller ones are updated
 all at once at the end of a step."""
+DESCENDED_FROM: Final = 512
+"""The same for plain descent, which is made within the product that gives the gradient, and costs nothing besides."""
 
 _CELLS: Final[Mapping[str, Mapping[int, int]]] = {
     "sgd": {},
@@ -61,6 +63,11 @@ _CELLS: Final[Mapping[str, Mapping[int, int]]] = {
 _REALS: Final = {"momentum": MOMENTUM, "rho": BETA2, "beta1": BETA1, "beta2": BETA2, "epsilon": EPSILON}
 
 
+def is_plain(optimiser: Optimiser) -> bool:
+    """Whether a step is the gradient times the rate, and nothing besides."""
+    return optimiser.variant == "sgd" and optimiser.clipping is None and optimiser.decay is None
+
+
 def updated_within(network: Network, optimiser: Optimiser) -> frozenset[str]:
     """The weights that their own layer may update: large, in one place only, and with nothing to come after.
 
@@ -70,6 +77,7 @@ def updated_within(network: Network, optimiser: Optimiser) -> frozenset[str]:
     clipping = optimiser.clipping
     if clipping is not None and (clipping.by != "value" or clipping.after_decay):
         return frozenset()
+    least = DESCENDED_FROM if is_plain(optimiser) else UPDATED_FROM
     uses = [network.parameter_at(position) for position in network.positions]
     return frozenset(
         name
@@ -77,7 +85,7 @@ def updated_within(network: Network, optimiser: Optimiser) -> frozenset[str]:
         if not is_bias(name)
         and name not in network.penalised
         and uses.count(name) == 1
-        and math.prod(network.parameter_shapes[name]) >= UPDATED_FROM
+        and math.prod(network.parameter_shapes[name]) >= least
     )
 
 
@@ -92,11 +100,6 @@ class Updating:
         undecayed = frozenset() if decay is None else frozenset(decay.excluded)
         self.decayed = frozenset() if decay is None else frozenset(network.trainable) - undecayed
         self.parameters = Parameters.of(network, self.within, undecayed)
-
-    @property
-    def plain(self) -> bool:
-        """Whether a step is the gradient times the rate, and nothing besides."""
-        return self.optimiser.variant == "sgd" and self.optimiser.clipping is None and self.optimiser.decay is None
 
     def at_the_end(self) -> Iterator[Row]:
         """The rows of the end of a step, in their order."""

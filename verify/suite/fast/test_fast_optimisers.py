@@ -362,6 +362,7 @@ def from_size(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def put(size: int) -> None:
         monkeypatch.setattr(updating, "UPDATED_FROM", size)
+        monkeypatch.setattr(updating, "DESCENDED_FROM", size)
         plan.plan.cache_clear()
 
     yield put
