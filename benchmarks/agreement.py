@@ -51,6 +51,10 @@ ENTRIES: Final = 256
 """Entries of each parameter that are followed over these steps: the first and the last ones, which compiled loops may
 treat apart, and random ones."""
 
+SHOWN: Final = 2**16
+"""Entries of each parameter, likewise, at which the step that shows the gradient is looked at: all, but for the largest
+network."""
+
 FOLLOWED_UP_TO: Final = 200_000
 """Parameters of a network up to which Adam is followed beyond its first step: enclosing the gradient anew at what each
 trainer left would take minutes for a larger one, which runs the same code."""
@@ -105,25 +109,22 @@ class Agreement:
     def _refuse_wrong_gradient(self, trainer: Trainer, rule: Optimiser) -> None:
         exact, allowed = self._first(rule)
         for name, later in _after(trainer, 1, self._case.parameters).items():
-            self._refuse(exact, name, later, allowed[name], f"with epsilon {rule.epsilon:g} gives")
+            places = _places(later.size, SHOWN)
+            got = later.reshape(-1)[places]
+            self._refuse(exact, name, got, allowed[name], f"with epsilon {rule.epsilon:g} gives", places)
 
     def _refuse_wrong_rule(self, trainer: Trainer, rule: Optimiser) -> None:
-        followed = {name: _followed(array.size) for name, array in self._case.parameters.items()}
-
-        def part(arrays: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[np.float64]]:
-            return {name: np.asarray(arrays[name], np.float64).reshape(-1)[which] for name, which in followed.items()}
-
-        parameters = [part(self._case.parameters)]
-        gradients, radii = [part(self._gradients()[0])], [part(self._gradients()[1])]
+        parameters = [_part(self._case.parameters, ENTRIES)]
+        gradients, radii = ([_part(arrays, ENTRIES)] for arrays in self._gradients())
         for step in range(1, STEPS + 1):
             later = _after(trainer, step, self._case.parameters)
-            parameters.append(part(later))
+            parameters.append(_part(later, ENTRIES))
             if not all(np.all(np.isfinite(array)) for array in later.values()):
                 break
             if step < STEPS:
                 centre, radius = gradients_of(self._case.replace(parameters=later))
-                gradients.append(part(centre))
-                radii.append(part(radius))
+                gradients.append(_part(centre, ENTRIES))
+                radii.append(_part(radius, ENTRIES))
         trajectory = Trajectory(parameters, gradients, dtype=self._case.dtype, gradient_radii=radii)
         judged = judge_trajectory(rule, trajectory)
         if judged.verdict not in (Verdict.CORRECT, Verdict.UNDECIDED):
@@ -134,24 +135,32 @@ class Agreement:
         return exact, allowance(self._case, enclosed=exact).rigorous
 
     def _first_step(self, rule: Optimiser) -> tuple[ProgramEnclosure, Mapping[str, Bound]]:
-        centres, radii = self._gradients()
-        update = Update(
-            rule, self._case.parameters, centres, {}, step=1, dtype=self._case.dtype, uncertainty={GRADIENT: radii}
-        )
+        centres, radii = (_part(arrays, SHOWN) for arrays in self._gradients())
+        before = _part(self._case.parameters, SHOWN)
+        update = Update(rule, before, centres, {}, step=1, dtype=self._case.dtype, uncertainty={GRADIENT: radii})
         exact = update_enclosure(update)
         return exact, update_allowance(update, enclosed=exact).rigorous
 
     def _refuse(
-        self, exact: ProgramEnclosure, name: str, got: npt.NDArray[np.float64], bound: Bound, does: str
+        self,
+        exact: ProgramEnclosure,
+        name: str,
+        got: npt.NDArray[np.float64],
+        bound: Bound,
+        does: str,
+        places: npt.NDArray[np.int64] | None = None,
     ) -> None:
+        """places: of the entries that are looked at, in the flat parameter; None for all."""
         with np.errstate(invalid="ignore"):  # inf - inf: a step that is not finite, refused below
             excess = exact.distance(name, got) - bound
         if np.all(excess <= 0):
             return
         worst = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
         index = tuple(int(i) for i in np.unravel_index(worst, excess.shape))
+        place = worst if places is None else places[worst]
+        where = [int(i) for i in np.unravel_index(place, self._case.parameters[name].shape)]
         raise DisagreementError(
-            f"{self.task.name}: the step of {name}{list(index)} {does} {float(got[index])!r}, exact is "
+            f"{self.task.name}: the step of {name}{where} {does} {float(got[index])!r}, exact is "
             f"{exact.decimal(name, index)}, and careful arithmetic is within {bound[index]:.3g}"
         )
 
@@ -162,10 +171,16 @@ def _after(trainer: Trainer, epochs: int, wanted: Mapping[str, npt.ArrayLike]) -
     return {name: np.asarray(after[name], dtype=np.float64) for name in wanted}
 
 
-def _followed(size: int) -> npt.NDArray[np.int64]:
-    """Places of the entries that are followed, in the flat parameter."""
-    if size <= ENTRIES:
+def _part(arrays: Mapping[str, npt.ArrayLike], most: int) -> dict[str, npt.NDArray[np.float64]]:
+    """At most so many entries of each parameter, flat."""
+    flat = {name: np.asarray(array, dtype=np.float64).reshape(-1) for name, array in arrays.items()}
+    return {name: array[_places(array.size, most)] for name, array in flat.items()}
+
+
+def _places(size: int, most: int) -> npt.NDArray[np.int64]:
+    """Places of the entries that are looked at, in the flat parameter."""
+    if size <= most:
         return np.arange(size)
-    edge = ENTRIES // 8
-    inner = np.random.default_rng(size).choice(np.arange(edge, size - edge), ENTRIES - 2 * edge, replace=False)
+    edge = most // 8
+    inner = np.random.default_rng(size).choice(np.arange(edge, size - edge), most - 2 * edge, replace=False)
     return np.concatenate([np.arange(edge), np.sort(inner), np.arange(size - edge, size)])
