@@ -16,7 +16,7 @@ from typing import Any, Final
 
 THREADED_FROM: Final = 2**22
 """Multiplications of a layer's product, batch · fan_in · units, from which BLAS on two threads is faster than our own
-product on one: some tens of microseconds of work for each thread. ``python -m benchmarks crossover`` measures it."""
+product on one: some tens of microseconds of work for each thread. ``python -m benchmarks.crossover 2`` shows it."""
 
 
 def threads_that_pay(multiplications: int) -> int:

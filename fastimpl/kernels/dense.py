@@ -28,8 +28,6 @@ from fastimpl.table import (
     OUTPUT,
     PRODUCT,
     RATE,
-    START,
-    STOP,
     UNITS,
     UPDATES,
     WEIGHT,
@@ -46,8 +44,13 @@ OUTPUT_BY_BLAS: Final = 1
 D_INPUT_BY_BLAS: Final = 2
 D_WEIGHT_BY_BLAS: Final = 4
 
+# Measured by ``python -m benchmarks.crossover`` on a Zen 4 with OpenBLAS 0.3.30, whose kernels there are SkylakeX's:
+# up to these bounds our own products take from a fifth of BLAS's time (2 × 2 units) over 0.8 of it (784 × 128) to the
+# same time (512 × 512 and above). BLAS stays ahead by a quarter in ∂L/∂W of ten units for 64 samples and more, which is
+# a hundredth of such a network's step.
+
 LARGEST_WEIGHT: Final = 2**20
-"""Numbers of a weight up to which our own products are as fast as BLAS's or faster."""
+"""Numbers of a weight up to which our own products are taken: a strip of it stays in the second-level cache."""
 LARGEST_BATCH: Final = 512
 """Samples up to which our own ∂L/∂W is, which strides through them."""
 SMALLEST_BATCH: Final = 4
@@ -58,9 +61,6 @@ SMALLEST_WEIGHT: Final = 1024
 PANEL_WIDTH: Final = 64
 """Rows of W that are transposed into the panel at a time."""
 _PANEL_DEPTH: Final = PANEL // PANEL_WIDTH
-
-BLOCK: Final = 16384
-"""Numbers of ∂L/∂W that an update takes while they are in the cache: with the weight and two states, 512 KB at most."""
 
 
 def products_by_blas(batch: int, fan_in: int, units: int, threads: int = 1) -> int:
@@ -130,16 +130,15 @@ def _input_gradient(op: Any, delta: Any, w: Any, work: Any, batch: int) -> None:
 
 
 @spliced
-def _weight_gradient(op: Any, x: Any, delta: Any, dw: Any, first: int, rows: int, batch: int) -> None:
-    """Rows from ``first`` on of ∂L/∂W = xᵀ @ delta."""
+def _weight_gradient(op: Any, x: Any, delta: Any, dw: Any, batch: int) -> None:
+    """∂L/∂W = xᵀ @ delta."""
     fan_in, units = op[WIDTH], op[UNITS]
     adds = op[ADD_D_WEIGHT] != 0
-    x, dw = shifted(x, first), shifted(dw, first * units)
     if op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0:
         beta = 1.0 if adds else 0.0
-        call_gemm(op[GEMM], False, True, units, rows, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
+        call_gemm(op[GEMM], False, True, units, fan_in, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
     else:
-        multiply(x, 1, fan_in, delta, units, dw, units, rows, units, batch, dw, units, adds, False, 0.0)
+        multiply(x, 1, fan_in, delta, units, dw, units, fan_in, units, batch, dw, units, adds, False, 0.0)
 
 
 @spliced
@@ -158,7 +157,8 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
     """With delta = ∂L/∂z: ∂L/∂W = xᵀ @ delta, ∂L/∂b = Σ delta over the batch, ∂L/∂x = delta @ Wᵀ.
 
     Where the row updates its weight itself, the error has passed through W by then. Plain descent is made within the
-    product. Any other rule is called for block by block of ∂L/∂W, while the block is in the cache.
+    product; the kernel of any other rule is called at once. (To call it block by block of ∂L/∂W, while the block is in
+    the second-level cache, was measured to gain nothing: Adam's step is bound by its roots and quotients.)
     """
     delta = shifted(work, op[D_OUTPUT])
     if op[D_BIAS] != NONE:
@@ -171,19 +171,9 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
     if op[UPDATES] != 0 and op[PRODUCT] != 0:
         _descend(op, x, delta, shifted(theta, op[WEIGHT]), batch)
         return 0.0
-    fan_in, units = op[WIDTH], op[UNITS]
-    dw = shifted(dtheta, op[D_WEIGHT])
-    if op[UPDATES] == 0:
-        _weight_gradient(op, x, delta, dw, 0, fan_in, batch)
-        return 0.0
-    update = integers_at(op[UPDATES])
-    start, stop = update[START], update[STOP]
-    rows = max(BLOCK // units, 1)
-    for first in range(0, fan_in, rows):
-        last = first + rows >= fan_in
-        _weight_gradient(op, x, delta, dw, first, fan_in - first if last else rows, batch)
-        update[START] = start + first * units
-        update[STOP] = stop if last else start + (first + rows) * units
+    _weight_gradient(op, x, delta, shifted(dtheta, op[D_WEIGHT]), batch)
+    if op[UPDATES] != 0:
+        update = integers_at(op[UPDATES])
         call_kernel(
             update[FORWARD],
             op[UPDATES],
@@ -193,5 +183,4 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
             address_of(work),
             batch,
         )
-    update[START], update[STOP] = start, stop
     return 0.0

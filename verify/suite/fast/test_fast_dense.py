@@ -1,4 +1,4 @@
-"""Dense layers by every path: our own products, BLAS, and updates within the product or block by block of it.
+"""Dense layers by every path: our own products, BLAS, and updates that a layer makes within its product or calls for.
 
 Mostly over small whole numbers, of which every product and every sum is exact in both dtypes whatever the order: then
 nothing but equality is right, and a number that is left out, taken twice or put elsewhere shows.
@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 import fastimpl
-from fastimpl.kernels.dense import BLOCK, products_by_blas
+from fastimpl.kernels.dense import products_by_blas
 from fastimpl.plan import plan
 from fastimpl.program import bind
 from fastimpl.table import GEMM
+from fastimpl.updating import updated_within
 from gradproof.case import Case
 from gradproof.layers import Activation, Dense, Residual
 from gradproof.loss import Loss, Penalty
@@ -171,7 +172,7 @@ def trained(case: Case, optimiser: Optimiser, epochs: int = 1) -> dict[str, np.n
 def test_steps_as_large_as_the_weights_are_exact(
     rule: str, by_blas: int, dtype: Dtype, updated_from: pytest.MonkeyPatch
 ) -> None:
-    """W = 0 and η = 1 among them; within the product, and block by block where the rule keeps a state."""
+    """W = 0 and η = 1 among them; within the product, and called for where the rule keeps a state."""
     set_updated_from(updated_from, 1)
     loss = Loss("half_squared_error", "sum")
     for (batch, fan_in, units), scale, rate in product(
@@ -183,17 +184,11 @@ def test_steps_as_large_as_the_weights_are_exact(
         x, t = whole(generator, batch, fan_in), whole(generator, batch, units)
         case = Case(network, {"0.weight": w, "0.bias": b}, x, targets=t, dtype=dtype)
         optimiser = Optimiser("sgd", rate) if rule == "sgd" else Optimiser("momentum", rate, momentum=0.5)
-        assert "0.weight" in bind_names(network, optimiser)
+        assert "0.weight" in updated_within(network, optimiser)
         after = trained(case, optimiser)
         delta = x @ w + b - t
         assert np.array_equal(after["0.weight"], w - rate * x.T @ delta), (batch, fan_in, units)
         assert np.array_equal(after["0.bias"], b - rate * delta.sum(axis=0)), (batch, fan_in, units)
-
-
-def bind_names(network: Network, optimiser: Optimiser) -> frozenset[str]:
-    from fastimpl.updating import updated_within
-
-    return updated_within(network, optimiser)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -214,8 +209,8 @@ def test_descent_within_our_own_product_is_that_of_the_gradient_bit_by_bit(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rule", ["adam", "momentum"])
-@pytest.mark.parametrize("size", [(150, 120), (BLOCK + 3, 1), (2, BLOCK + 5), (128, 128), (129, 128)])
-def test_an_update_block_by_block_is_that_of_the_whole(
+@pytest.mark.parametrize("size", [(50, 20), (1, 33), (7, 1)])
+def test_an_update_that_a_layer_calls_for_is_that_of_the_end(
     size: tuple[int, int], rule: str, dtype: Dtype, updated_from: pytest.MonkeyPatch
 ) -> None:
     optimiser = (
@@ -226,10 +221,10 @@ def test_an_update_block_by_block_is_that_of_the_whole(
     network = Network(size[:1], (Dense(size[1]), Dense(3)), Loss("half_squared_error", "element_mean"))
     case = seeded_case(network, 3, seed=2, dtype=dtype)
     set_updated_from(updated_from, 1)
-    assert len(bind_names(network, optimiser)) == 2
+    assert len(updated_within(network, optimiser)) == 2
     by_layers = trained(case, optimiser, epochs=3)
     set_updated_from(updated_from, 2**62)
-    assert not bind_names(network, optimiser)
+    assert not updated_within(network, optimiser)
     at_the_end = trained(case, optimiser, epochs=3)
     for name, value in at_the_end.items():
         np.testing.assert_array_equal(by_layers[name], value, err_msg=name, strict=True)
@@ -243,6 +238,8 @@ def test_blas_takes_what_is_large() -> None:
     assert products_by_blas(128, 2048, 2048) == ALL_BY_BLAS
     assert products_by_blas(1024, 784, 128) == 4
     assert products_by_blas(1, 512, 512) == 2
+    assert products_by_blas(63, 256, 256, threads=2) == 0
+    assert products_by_blas(64, 256, 256, threads=2) == ALL_BY_BLAS
 
 
 def test_a_processor_of_narrow_vectors_gets_the_same_numbers() -> None:
