@@ -14,6 +14,7 @@ from gradproof.target import target as target
 
 if TYPE_CHECKING:
     from fastimpl.model import Model as Model
+    from fastimpl.progress import FitProgress as FitProgress
     from fastimpl.settings import EarlyStopping as EarlyStopping
     from gradproof import adapters as adapters
     from gradproof.asserting import GradientsNotCorrect as GradientsNotCorrect
@@ -75,6 +76,7 @@ _HOME = {
     "EarlyStopping": "fastimpl.settings",
     "EngineSupports": "gradproof.engines",
     "Finding": "gradproof.verdict",
+    "FitProgress": "fastimpl.progress",
     "Gradients": "gradproof.gradients",
     "GradientsNotCorrect": "gradproof.asserting",
     "GradproofError": "gradproof.errors",
