@@ -20,6 +20,8 @@ from gradproof.optimiser import Optimiser
 from gradproof.vocabulary import Dtype
 
 MOST_THREADS: Final = 1024
+MOST_STEPS: Final = 2**32
+"""Of a training, whose every loss is kept: 32 GiB of them."""
 
 Data = tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 """(inputs, targets) or (inputs, targets, sample_weights)."""
@@ -165,10 +167,11 @@ def checked_settings(
     start = parameters.parameters if isinstance(parameters, State) else parameters
     data = checked_case(network, start, inputs, targets, sample_weights, dtype)
     checked_optimiser(network, optimiser)
-    whole("epochs", epochs, 0)
     size = data.batch if batch_size is None else min(whole("batch_size", batch_size, 1), data.batch)
+    steps_per_epoch = -(-data.batch // size)
+    whole("epochs", epochs, 0, MOST_STEPS // steps_per_epoch)
     if state is not None:
-        checked_state(data, optimiser, state, -(-data.batch // size))
+        checked_state(data, optimiser, state, steps_per_epoch)
     if seed is None:
         seed = 0 if state is None else state.seed
     whole("seed", seed, 0, MOST_SEED)

@@ -80,6 +80,8 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"epochs": 2.0}, "epochs"),
     ({"epochs": "3"}, "epochs"),
     ({"epochs": True}, "epochs"),
+    ({"epochs": 10**12}, "epochs"),
+    ({"epochs": 10**40}, "epochs"),
     ({"batch_size": 0}, "batch_size"),
     ({"batch_size": 2.5}, "batch_size"),
     ({"shuffle": "yes"}, "shuffle"),
