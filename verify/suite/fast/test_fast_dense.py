@@ -146,7 +146,8 @@ def updated_from(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch
 
 
 def set_updated_from(patch: pytest.MonkeyPatch, size: int) -> None:
-    patch.setattr("fastimpl.updating.UPDATED_FROM", size)
+    for bound in ("UPDATED_FROM", "DESCENDED_FROM"):
+        patch.setattr(f"fastimpl.updating.{bound}", size)
     plan.cache_clear()
 
 
