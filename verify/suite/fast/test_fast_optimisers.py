@@ -276,7 +276,7 @@ def exact(optimiser: Optimiser) -> bool:
     return not by_norm and optimiser.schedule.name not in ("exponential", "step", "polynomial", "cosine")
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     cases(losses=LOSSES, batch=(1, 5), dropout=False),
     st.sampled_from([*RULES, *VARIED]).filter(exact),
@@ -326,8 +326,9 @@ def trajectory_of(
     return Trajectory(parameters, centres, states, gradient_radii=radii, dtype=case.dtype, fused=fused)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("optimiser", EVERY, ids=names(EVERY))
+@pytest.mark.parametrize(
+    ("optimiser", "dtype"), [*itertools.product(RULES, DTYPES), *zip(VARIED, itertools.cycle(DTYPES))]
+)
 def test_no_optimiser_is_accused(optimiser: Optimiser, dtype: Dtype) -> None:
     case = seeded_case(NETWORK, 4, seed=1, dtype=dtype)
     verdict = judge_trajectory(optimiser, trajectory_of(case, optimiser, 5))
@@ -369,9 +370,10 @@ def from_size(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     plan.plan.cache_clear()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("samples", [1, 32])
-@pytest.mark.parametrize("optimiser", FOLLOWED, ids=names(FOLLOWED))
+@pytest.mark.parametrize(
+    ("optimiser", "dtype"), [*itertools.product(RULES, DTYPES), *zip(FOLLOWED[len(RULES) :], itertools.cycle(DTYPES))]
+)
 def test_a_layer_updates_its_weight_as_the_end_of_a_step_does(
     optimiser: Optimiser, samples: int, dtype: Dtype, from_size: Any
 ) -> None:

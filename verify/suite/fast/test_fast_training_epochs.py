@@ -376,6 +376,7 @@ BLOWN_UP = [
     Optimiser("sgd", 1e300, clipping=Clipping("norm", 1e300)),
     Optimiser("rmsprop", 1e300, rho=0.9, epsilon=0.0),
     Optimiser("adam", 1e200, beta1=0.9, beta2=0.999, epsilon=1e-8),
+    Optimiser("adam", 1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, schedule=Schedule("exponential", gamma=1e4)),
     Optimiser("adam_uncorrected", 1e200, beta1=0.9, beta2=0.999, epsilon=1e-8),
 ]
 
