@@ -29,7 +29,7 @@ from gradproof.vocabulary import DTYPES, Dtype
 
 WIDTHS: Final = tuple(2**power for power in range(4, 12))
 WIDTHS_BATCH: Final = 64
-BATCHES: Final = tuple(2**power for power in range(11))
+BATCHES: Final = tuple(4**power for power in range(6))
 BATCHES_WIDTHS: Final = (784, 128, 64, 10)
 TIMED: Final = (OURS, "jax")
 SAMPLES: Final = "samples per second"
