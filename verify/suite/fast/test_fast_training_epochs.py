@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.runtime import _nrt_python, rtsys
 
 import fastimpl
 from fastimpl import EarlyStopping, permutation
@@ -243,6 +244,29 @@ def test_early_stopping_that_never_stops_keeps_the_best_too() -> None:
     training = run(case, epochs=4, validation=data(case), early_stopping=EarlyStopping(100))
     assert not training.stopped_early
     assert training.best_epoch == int(np.argmin(training.metrics[VALIDATION_LOSS]))
+
+
+def test_nothing_that_an_epoch_does_allocates() -> None:
+    """Clipping, decay, a schedule, moments, validation, accuracy, patience: no memory is asked for in compiled code."""
+    net = ACCURACIES[0][0]
+    case = seeded_case(net, 50, seed=1)
+    given: dict[str, Any] = {
+        "optimiser": EVERY[-1],
+        "accuracy": True,
+        "validation": data(seeded_case(net, 300, seed=2)),
+    }
+    given["early_stopping"] = EarlyStopping(10**6)
+    run(case, epochs=1, **given)
+    _nrt_python.memsys_enable_stats()
+    try:
+        counts = []
+        for epochs in (1, 300):
+            before = rtsys.get_allocation_stats()
+            run(case, epochs=epochs, **given)
+            counts.append(rtsys.get_allocation_stats().alloc - before.alloc)
+    finally:
+        _nrt_python.memsys_disable_stats()
+    assert counts == [0, 0]
 
 
 # Going on.
