@@ -69,4 +69,4 @@ def over_one_and(numerator: float, e: float) -> tuple[float, float]:
     lost = e - (total - 1.0)
     r = 1.0 / total
     quotient = numerator * r
-    return quotient + r * (fused(-quotient, total, numerator) - quotient * lost), r
+    return fused(r, fused(-quotient, lost, fused(-quotient, total, numerator)), quotient), r

@@ -25,6 +25,8 @@ LEAST = -800.0
 """e^x, and x e^x too, rounds to 0 from here down."""
 _MOST = 710.0
 """e^x overflows from here up."""
+NOTHING = -0.0
+"""What may be added to any number and leaves it as it is; the compiler leaves it out."""
 REST = (
     0.5,
     0.1666666666666667,
@@ -63,14 +65,14 @@ def exponential_parts(x: float, low: float) -> tuple[float, float, float]:
 @inlined()
 def exponential(x: float) -> float:
     """e^x, within 1 ulp."""
-    p, s, t = exponential_parts(x, 0.0)
+    p, s, t = exponential_parts(x, NOTHING)
     return (1.0 + p) * s * t
 
 
 @inlined()
 def exponential_and_less_one(x: float) -> tuple[float, float]:
     """(e^x, e^x − 1) for x ≤ 0, each within 1 ulp: near 0 the second is not the first less 1."""
-    p, s, t = exponential_parts(x, 0.0)
+    p, s, t = exponential_parts(x, NOTHING)
     power = s * t
     return (1.0 + p) * s * t, power * p + (power - 1.0)
 
@@ -78,7 +80,7 @@ def exponential_and_less_one(x: float) -> tuple[float, float]:
 @inlined()
 def exponential_less_one(x: float) -> float:
     """e^x − 1, within 2 ulp. Where s · t overflows, the 1 is far below the last digit."""
-    p, s, t = exponential_parts(x, 0.0)
+    p, s, t = exponential_parts(x, NOTHING)
     large = x > 709.0
     power = s if large else s * t
     value = (power * p + (power - (0.0 if large else 1.0))) * (t if large else 1.0)

@@ -18,7 +18,7 @@ from numpy import float64
 
 from fastimpl.elementary.arithmetic import fused, over_one_and, square
 from fastimpl.elementary.error import NORMAL_END, normal
-from fastimpl.elementary.exponential import LEAST, exponential, exponential_and_less_one, exponential_parts
+from fastimpl.elementary.exponential import LEAST, NOTHING, exponential, exponential_and_less_one, exponential_parts
 from fastimpl.elementary.logarithm import logarithm_of_one_and_positive
 from fastimpl.jit import REASSOCIATE, Kernel, inlined, kernel
 from fastimpl.kernels.elementwise import activation, elementwise_backward
@@ -128,7 +128,7 @@ def gelu_tanh(z: float, parameter: float) -> tuple[float, float]:
 @activation
 def silu(z: float, parameter: float) -> tuple[float, float]:
     """The input times σ(z); derivative σ(z) (1 + z σ(−z))."""
-    p, s, t = exponential_parts(-abs(z), 0.0)
+    p, s, t = exponential_parts(-abs(z), NOTHING)
     e = (1.0 + p) * s * t
     r = 1.0 / (1.0 + e)
     near = LEAST if z < LEAST else z

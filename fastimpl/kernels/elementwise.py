@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy import float64
 
+from fastimpl.elementary.exponential import NOTHING
 from fastimpl.jit import CONTRACT, REASSOCIATE, Kernel, inlined, intrinsic, kernel, types
 from fastimpl.memory import shifted
 from fastimpl.table import (
@@ -135,7 +136,8 @@ def elementwise_loss(formula: Callable[[Any, Any, Any], tuple[Any, Any]]) -> Ker
             for i in range(last):
                 value, slope = value_and_slope(float64(z[i]), float64(t[i]), parameter)
                 total += value if i < length else 0.0
-                put(dz, i, factor * slope, adding)
+                stood = float64(dz[i])  # read in any case: a branch would keep the loop from vectors
+                dz[i] = factor * slope + (stood if adding else NOTHING)
             loss += factor * total
         return loss
 

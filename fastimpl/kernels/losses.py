@@ -49,8 +49,9 @@ def binary_from_sigmoid(z: float, t: float, parameter: float) -> tuple[float, fl
     u = logarithm_of_one_and_positive(e)
     r = 1.0 / (1.0 + e)
     positive = z >= 0.0
-    p, q = (r, e * r) if positive else (e * r, r)
-    return (1.0 - t) * z + u if positive else u - t * z, (1.0 - t) * p - t * q
+    p = r if positive else e * r
+    q = e * r if positive else r
+    return u + ((1.0 - t) * z if positive else -t * z), (1.0 - t) * p - t * q
 
 
 @elementwise_loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ from gradproof.layers import Activation, Branches
 from gradproof.loss import Loss
 from gradproof.network import Network, dense_chain
 from gradproof.optimiser import Optimiser
-from gradproof.vocabulary import ACTIVATIONS, DTYPES, LOSSES, MERGES, PENALTIES, UNIT, Dtype
+from gradproof.vocabulary import ACTIVATIONS, LOSSES, MERGES, PENALTIES, UNIT, Dtype
 from verify.strategies import seeded_case
 
 KERNELS = {
@@ -122,14 +123,45 @@ def test_another_architecture_compiles_nothing() -> None:
     assert all(len(walker.compiled().signatures) == 1 for walker in walkers)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_kernels_loop_in_vectors(dtype: Dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two that a step spends its time in outside products: without a vector they would still be right, and slow."""
+ONE_BY_ONE = re.compile(r"call [^@\n]*double @(?!llvm)")
+"""A call of the C library's functions, which take one number."""
+FORMULAS = [
+    kernel for module in (activations, losses) for kernel in vars(module).values() if isinstance(kernel, Kernel)
+]
+
+
+def looped(kernel: Kernel, dtype: Dtype, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What LLVM makes of a kernel."""
     monkeypatch.setattr("fastimpl.jit.cache_for", lambda *given: NullCache())  # what is loaded has no text
-    for kernel in (activations.sigmoid, activations.tanh):
-        fresh = Kernel(kernel.function, frozenset({"contract"}))
-        text = fresh.compiled(dtype).inspect_llvm()
-        assert " x double>" in text, kernel
+    fastmath: Any = kernel._options["fastmath"]
+    text: str = Kernel(kernel.function, frozenset(fastmath)).compiled(dtype).inspect_llvm()
+    return text
+
+
+@pytest.mark.parametrize("kernel", FORMULAS, ids=lambda kernel: kernel.name)
+def test_the_formulas_loop_in_vectors(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a call, or one number at a time, they would still be right, and several times as slow."""
+    text = looped(kernel, "float64", monkeypatch)
+    products = re.findall(r"= f(?:mul|div) [^\n]*?(<[48] x )?double", text)  # numbers left over are looped one by one
+    assert " x double>" in text
+    if kernel is not losses.binary_from_softmax:  # whose powers alone are taken in vectors: its rows are short
+        assert 3 * sum(map(bool, products)) >= len(products)
+    assert not ONE_BY_ONE.search(text)
+
+
+def test_float32_loops_in_vectors_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kernel in (activations.tanh, activations.relu, losses.binary_from_sigmoid):
+        assert re.search(" x (double|float)>", looped(kernel, "float32", monkeypatch)), kernel
+
+
+def test_every_kernel_has_a_name_of_its_own() -> None:
+    """Those of one loop are told apart by it, in the cache and by people."""
+    modules = (activations, batches, dense, losses, merge, penalties)
+    kernels = {id(k): k for module in modules for k in vars(module).values() if isinstance(k, Kernel)}
+    names = {kernel.name for kernel in kernels.values()}
+    assert len(names) == len(kernels)
+    assert {"activations.sigmoid", "activations.gelu", "losses.squared_error"} <= names
+    assert all(kernel.function.__doc__ for kernel in kernels.values())
 
 
 def test_importing_the_package_loads_no_compiler() -> None:
