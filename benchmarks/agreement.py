@@ -16,11 +16,11 @@ subtraction here is done in float64, with one rounding.
 
 **Adam.** Its first step is −η g / (|g| + ε) and hardly depends on the size of g where ε is small: a gradient that is
 ten times too large gives the same step. So it is asked twice. First with ε far above every |g|, and η / ε as large as
-SGD's rate: the step is then −(η / ε) g nearly, and shows every entry of the gradient. Then with the hyperparameters
-that are timed, over ``STEPS`` steps, which show how the moments decay and how they are corrected; there, since the
-rule is the same for each entry, ``ENTRIES`` entries of each parameter are followed. Each step is judged by
-``refimpl.updates`` from the parameters before it, from every gradient that careful arithmetic may have at them
-(``verify.trajectories.gradients_of``), and from every state that the steps before may have left.
+SGD's rate: the step is then −(η / ε) g nearly, and shows the gradient, at ``SHOWN`` entries of each parameter. Then
+with the hyperparameters that are timed, over ``STEPS`` steps, which show how the moments decay and how they are
+corrected; there, since the rule is the same for each entry, ``ENTRIES`` entries of each parameter are followed. Each
+step is judged by ``refimpl.updates`` from the parameters before it, from every gradient that careful arithmetic may
+have at them (``verify.trajectories.gradients_of``), and from every state that the steps before may have left.
 """
 
 from __future__ import annotations
