@@ -464,3 +464,13 @@ def test_a_parameter_without_a_gradient_stays_without_epsilon() -> None:
     assert training.diverged is None
     assert training.parameters["0.bias"][1] == -5.0
     assert training.parameters["0.bias"][0] > 0.1
+
+
+@pytest.mark.parametrize(("by", "factor"), [("norm", 1.05 / 1.1), ("norm_if_above", 1.0)])
+def test_a_norm_below_its_limit_by_less_than_epsilon_tells_the_forms_apart(by: Any, factor: float) -> None:
+    network = Network((1,), (Dense(1, False),), Loss("half_squared_error", "sum"))
+    optimiser = Optimiser("sgd", 1.0, clipping=Clipping(by, 1.05, 0.1))
+    training = fastimpl.train(
+        network, {"0.weight": [[0.0]]}, [[1.0]], [[-1.0]], optimiser=optimiser, epochs=1, batch_size=None
+    )
+    assert training.parameters["0.weight"].item() == pytest.approx(-factor, rel=4 * np.finfo(float).eps)
