@@ -32,7 +32,8 @@ LINE: Final = 120
 """Characters that a line of prose may have."""
 COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "jax": "JAX",
+        "jax": "JAX, order by NumPy",
+        "jax.jitted": "JAX, shuffle jitted",
         "torch": "PyTorch",
         "torch.compile": "torch.compile",
         "numpy": "NumPy",

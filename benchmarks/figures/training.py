@@ -10,7 +10,7 @@ from typing import Final
 
 from benchmarks.figures.common import Measure, Progress, figure
 from benchmarks.peers import peers
-from benchmarks.tasks import LARGE, NAMES, NETWORKS
+from benchmarks.tasks import KINDS, LARGE, NAMES, NETWORKS
 from benchmarks.timing import FLOOR, OURS, StepTimes, TimingError, time_steps
 from gradproof.errors import GradproofError
 from gradproof.record import Figure
@@ -84,12 +84,15 @@ def ratio(cell: Figure, peer: str) -> float:
     return cell.peers[peer] / cell.value
 
 
-def _ratios(measured: Cells, peer: str, networks: Sequence[str]) -> dict[str, float]:
-    """Task → ratio, in all cells of these networks. Raises TimingError where one is missing."""
+def _ratios(
+    measured: Cells, peer: str, networks: Sequence[str], kinds: Sequence[str] = tuple(KINDS)
+) -> dict[str, float]:
+    """Task → ratio, in all cells of these networks and kinds. Raises TimingError where one is missing."""
     found = {}
     for name in cells(ONE_CORE):
         task = name.removeprefix(f"{ONE_CORE}.")
-        if task.partition(".")[0] in networks:
+        network, kind, _ = task.split(".")
+        if network in networks and kind in kinds:
             if name not in measured:
                 raise TimingError(f"{name} was not measured")
             found[task] = ratio(measured[name], peer)
@@ -103,23 +106,32 @@ def _mean(peer: str, goal: float, name: str, measured: Cells) -> Figure:
     return figure(name, mean, "times", at_least=goal, note=note)
 
 
-def _least(peer: str, goal: float, networks: Sequence[str], name: str, measured: Cells) -> Figure:
-    ratios = _ratios(measured, peer, networks)
+def _least(
+    peer: str, goal: float, networks: Sequence[str], name: str, measured: Cells, kinds: Sequence[str] = tuple(KINDS)
+) -> Figure:
+    ratios = _ratios(measured, peer, networks, kinds)
     where = min(ratios, key=ratios.__getitem__)
     note = f"{peer}'s time over ours where it is least, {where}"
     return figure(name, ratios[where], "times", at_least=goal, note=note)
 
+
+FLOOR_GOALS: Final[Mapping[str, float]] = MappingProxyType({"784-512-512-10": 0.95, "784-128-64-10": 0.85})
+"""Network → what the products' time over ours is to be at least."""
 
 Derive = Callable[[str, Cells], Figure]
 
 DERIVED: Final[Mapping[str, Derive]] = MappingProxyType(
     {
         "training_step.jax_ratio": partial(_mean, "jax", 4.0),
+        "training_step.jax_jitted_ratio": partial(_mean, "jax.jitted", 4.0),
         "training_step.jax_least.small": partial(_least, "jax", 1.25, SMALL),
         "training_step.jax_least.large": partial(_least, "jax", 1.05, LARGE),
         "training_step.torch_ratio": partial(_mean, "torch", 20.0),
-        "training_step.floor.784-512-512-10": partial(_least, FLOOR, 0.95, ("784-512-512-10",)),
-        "training_step.floor.784-128-64-10": partial(_least, FLOOR, 0.85, ("784-128-64-10",)),
+        **{
+            f"training_step.floor.{network}.{kind}": partial(_least, FLOOR, goal, (network,), kinds=(kind,))
+            for network, goal in FLOOR_GOALS.items()
+            for kind in KINDS
+        },
     }
 )
 """Figures that follow from those of the steps, by name."""
@@ -127,11 +139,15 @@ DERIVED: Final[Mapping[str, Derive]] = MappingProxyType(
 _WHAT: Final = MappingProxyType(
     {
         "training_step.jax_ratio": "JAX's time of a step over ours, one core, geometric mean of all tasks.",
+        "training_step.jax_jitted_ratio": "The same of JAX with the shuffle in its compiled epoch.",
         "training_step.jax_least.small": "JAX's time over ours, one core, the least of the five smaller networks.",
         "training_step.jax_least.large": "JAX's time over ours, one core, the least of the two largest networks.",
         "training_step.torch_ratio": "PyTorch eager's time over ours, one core, geometric mean of all tasks.",
-        "training_step.floor.784-512-512-10": "The matrix products' time over ours, the least of this network's tasks.",
-        "training_step.floor.784-128-64-10": "The matrix products' time over ours, the least of this network's tasks.",
+        **{
+            f"training_step.floor.{network}.{kind}": f"The matrix products' time over ours: {network}, {kind}."
+            for network in FLOOR_GOALS
+            for kind in KINDS
+        },
     }
 )
 

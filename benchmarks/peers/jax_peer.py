@@ -1,8 +1,8 @@
-"""JAX at its fastest: the whole epoch is one compiled function, with lax.scan over the mini-batches.
+"""JAX at its fastest: all steps of an epoch are one compiled function, with lax.scan over the mini-batches.
 
 What was tried, and what is taken, in microseconds a step: ``python -m benchmarks.peers.jax_peer TASK ...``. The order
 of an epoch is drawn by NumPy and given to the compiled function, since XLA's permutation, which sorts, takes up to
-two thirds of a small network's epoch.
+two thirds of a small network's epoch; ``jax_jitted_peer`` is the same with it.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _update_rule(task: Task, parameters: Any, form: Form) -> tuple[Any, Any]:
     return (zeros, zeros, jnp.zeros((), jnp.int32)), by_hand
 
 
-PEER = Peer("jax", "jax", "JAX, the whole epoch jitted with lax.scan", JaxTrainer)
+PEER = Peer("jax", "jax", "JAX, all steps of an epoch jitted with lax.scan, their order drawn by NumPy", JaxTrainer)
 
 
 def _main(names: list[str]) -> None:

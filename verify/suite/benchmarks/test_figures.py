@@ -154,8 +154,12 @@ def test_what_follows_from_the_steps_is_derived_from_them() -> None:
     assert "784-30-10" in small.note
     assert training.derive("training_step.jax_least.large", cells).value == 10.0
     assert training.derive("training_step.torch_ratio", cells).value == pytest.approx(25.0)
-    floor = training.derive("training_step.floor.784-512-512-10", cells)
+    floor = training.derive("training_step.floor.784-512-512-10.relu_adam", cells)
     assert (floor.value, floor.met) == (0.95, True)
+    name = "training_step.784-512-512-10.relu_adam.float32"
+    slow = {**cells, name: common.figure(name, 4.0, "us", peers={"floor": 1.9})}
+    assert training.derive(floor.name, slow).value == pytest.approx(0.475)
+    assert training.derive("training_step.floor.784-512-512-10.sigmoid_sgd", slow).value == 0.95
     del cells["training_step.784-30-10.relu_adam.float32"]
     with pytest.raises(timing.TimingError, match=r"784-30-10\.relu_adam\.float32 was not measured"):
         training.derive("training_step.jax_ratio", cells)
@@ -171,7 +175,7 @@ def test_one_measurement_serves_all_figures_of_steps(monkeypatch: pytest.MonkeyP
     ) -> tuple[dict[str, timing.StepTimes], dict[str, timing.TimingError]]:
         calls.append((len(names), threads))
         spread = timing.Spread(2.0, 1.9, (1.95, 2.05))
-        times = {"fastimpl": spread, "jax": spread, "torch": spread, "floor": spread}
+        times = dict.fromkeys(("fastimpl", "jax", "jax.jitted", "torch", "floor"), spread)
         return {name: timing.StepTimes(name, threads, times, {}, ()) for name in names}, {}
 
     monkeypatch.setattr(training, "time_steps", time_steps)
