@@ -53,8 +53,11 @@ def exponential_parts(x: float, low: float) -> tuple[float, float, float]:
     clamped = _MOST if clamped > _MOST else clamped
     shifted = clamped * _INVERSE_LN2 + _ROUNDER
     n = shifted - _ROUNDER
-    r = ((clamped - n * _LN2_HIGH) - n * _LN2_LOW) + low
-    p = r + (r * r) * polynomial(r, REST)
+    exact = clamped - n * _LN2_HIGH
+    rounded = exact - n * _LN2_LOW
+    lost = (exact - rounded) - n * _LN2_LOW
+    r = rounded + low
+    p = r + (lost + (r * r) * polynomial(r, REST))
     exponent = bits_of(shifted) - _ROUNDER_BITS
     half = exponent >> 1
     s = from_bits((half + _EXPONENT_BIAS) << 52)
