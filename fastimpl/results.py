@@ -91,7 +91,9 @@ class Training:
     ``validation_loss`` and ``validation_accuracy`` where they were measured.
     state: what ``train`` can go on from. After a divergence it is that of the last good parameters.
     diverged: None where all went well.
-    best_epoch: the epoch of least validation loss; None without early stopping, or where none was finite.
+    best_epoch: the epoch of least validation loss; None without early stopping, or where none was finite. After a
+    divergence, of the epochs that ended by the last good parameters: the one before the first step of an epoch that
+    diverges is not among them, though ``metrics`` has its validation loss.
     stopped_early: whether early stopping ended it.
     threads: that BLAS took for a product; 1 where our own products were used alone.
     """
@@ -117,6 +119,8 @@ def epoch_means(step_losses: Numbers, batch_sizes: npt.NDArray[np.int64], begun:
     """(epochs,): means of the losses of each epoch's steps, weighted by their samples; ``begun`` steps of the first
     are missing.
     """
+    if epochs == 0:
+        return np.empty(0)
     per_epoch = len(batch_sizes)
     weights = np.tile(batch_sizes, epochs).astype(np.float64)
     weights[:begun] = 0.0

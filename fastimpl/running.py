@@ -31,7 +31,7 @@ from fastimpl.program import Program, bind
 from fastimpl.results import LOSS, Best, Divergence, Numbers, Progress, State, Training, epoch_means, read_only
 from fastimpl.settings import Settings
 from fastimpl.table import BETA1_POWER, BETA2_POWER, SEED, STEP
-from fastimpl.walkers import count_not_finite, next_power, run_steps
+from fastimpl.walkers import count_not_finite, power_after, run_steps
 from gradproof.arrays import Floats
 
 _INTERRUPTIBLE_SECONDS: Final = 0.1
@@ -79,7 +79,7 @@ class Run:
         self.program.clock[STEP] = self.first_step
         self.program.clock[SEED] = np.uint64(self.settings.seed).astype(np.int64)
         for column, beta in ((BETA1_POWER, optimiser.beta1), (BETA2_POWER, optimiser.beta2)):
-            self.program.now[column] = power(beta or 0.0, self.first_step)
+            self.program.now[column] = power_after(beta or 0.0, self.first_step)
         if state is not None:
             for word, views in self._moments().items():
                 for name, view in views.items():
@@ -113,7 +113,7 @@ class Run:
     def advance(self, *, one: bool) -> None:
         """Trains for as long as takes a moment; with ``one``, at most to the end of the epoch."""
         self.block.integers[PAUSES] = one
-        self.moments = [*self.moments[-1:], self._moment()]
+        self._keep()
         began = time.perf_counter()
         why = self._run(self.stretch)
         elapsed = time.perf_counter() - began
@@ -158,8 +158,16 @@ class Run:
         state = program.dtheta[program.plan.parameters.trained :]
         return block.integers, block.reals, block.best, program.clock, program.now, self.theta, state
 
-    def _moment(self) -> _Moment:
-        return _Moment(self.step, tuple(buffer.copy() for buffer in self._buffers()))
+    def _keep(self) -> None:
+        """Copies everything into the older of the two moments, whose memory is used again."""
+        buffers = self._buffers()
+        if len(self.moments) < 2:
+            self.moments.append(_Moment(self.step, tuple(buffer.copy() for buffer in buffers)))
+            return
+        older, newer = self.moments
+        for copy, buffer in zip(older.buffers, buffers, strict=True):
+            np.copyto(copy, buffer)
+        self.moments = [newer, _Moment(self.step, older.buffers)]
 
     def _restore(self, moment: _Moment) -> None:
         for buffer, copy in zip(self._buffers(), moment.buffers, strict=True):
@@ -236,13 +244,3 @@ class Run:
             stopped_early=self.stopped_early,
             threads=self.program.threads,
         )
-
-
-def power(beta: float, step: int) -> float:
-    """β^step, as the compiled loop has it after so many steps: a running product."""
-    value = 1.0
-    for _ in range(step):
-        value = next_power(value, beta)
-        if value in (0.0, 1.0):
-            break
-    return value

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import numpy.typing as npt
 
 from fastimpl.labels import one_hot
 from fastimpl.results import State
 from fastimpl.shuffling import MOST_SAMPLES, MOST_SEED, whole
+from gradproof.arrays import frozen_array
 from gradproof.case import Case
 from gradproof.checks import real, truth
 from gradproof.errors import ArgumentError
@@ -126,12 +126,13 @@ def checked_state(data: Case, optimiser: Optimiser, state: State, steps_per_epoc
     for word, arrays in state.moments.items():
         for name, array in arrays.items():
             shape = data.network.parameter_shapes[name]
-            if np.shape(array) != shape or not np.all(np.isfinite(array)):
-                raise ArgumentError(f"state.moments[{word!r}][{name!r}]", f"finite numbers of shape {shape}", array)
-    if state.best is not None and set(state.best.parameters) != set(data.network.parameter_shapes):
-        raise ArgumentError(
-            "state.best.parameters", f"names {list(data.network.parameter_shapes)}", sorted(state.best.parameters)
-        )
+            frozen_array(f"state.moments[{word!r}][{name!r}]", array, data.dtype, shape)
+    if state.best is not None:
+        shapes = data.network.parameter_shapes
+        if set(state.best.parameters) != set(shapes):
+            raise ArgumentError("state.best.parameters", f"names {list(shapes)}", sorted(state.best.parameters))
+        for name, array in state.best.parameters.items():
+            frozen_array(f"state.best.parameters[{name!r}]", array, data.dtype, shapes[name])
 
 
 def counted(data: Case, accuracy: bool | None) -> bool:

@@ -130,6 +130,17 @@ def next_power(before: float, beta: float) -> float:
     return after if after >= _LEAST_POWER else 0.0
 
 
+@walker("float64(float64, int64)")
+def power_after(beta: float, steps: int) -> float:
+    """β^steps as the loop has it after so many steps: a running product."""
+    value = 1.0
+    for _ in range(steps):
+        value = next_power(value, beta)
+        if value in {0.0, 1.0}:
+            break
+    return value
+
+
 @inlined(frozenset())
 def _tell_the_time(run: Any, settings: Any, clock: Any, now: Any, start: int) -> None:
     """Sets what changes from step to step: the batch's first sample, the rate, the powers of β."""

@@ -5,5 +5,5 @@ computes as many of them at once as a vector holds. All take and give float64, a
 whose result is then rounded once. Each states its largest error, in units in the last place of the result, as
 ``python -m benchmarks accuracy`` measures it; ``fastimpl.elementary.arrays`` applies them to arrays.
 
-Polynomials are derived by ``python -m benchmarks polynomials``, not copied.
+Polynomials are derived by ``benchmarks.polynomials``, not copied; a test derives them again.
 """

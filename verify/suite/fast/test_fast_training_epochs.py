@@ -13,6 +13,7 @@ from numba.core.runtime import _nrt_python, rtsys
 import fastimpl
 from fastimpl import EarlyStopping, permutation
 from fastimpl.results import ACCURACY, LOSS, VALIDATION_ACCURACY, VALIDATION_LOSS, Progress, State, Training
+from fastimpl.walkers import power_after
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
 from gradproof.layers import Activation, Branches, Dense
@@ -384,7 +385,28 @@ def test_moments_that_do_not_fit_are_refused_by_name() -> None:
         moments = {"velocity": {**state.moments["velocity"], "0.weight": bad}}
         with pytest.raises(ArgumentError) as caught:
             run(case, replace(state, moments=moments), optimiser=RULES[1])
-        assert caught.value.argument == "state.moments['velocity']['0.weight']"
+        assert caught.value.argument.startswith("state.moments['velocity']['0.weight']")
+
+
+def test_a_best_epoch_that_does_not_fit_is_refused_by_name() -> None:
+    case = seeded_case(network((3, 4, 2), SIGMOID, SQUARES), 10, seed=1)
+    state = run(case, validation=data(case), early_stopping=EarlyStopping(5)).state
+    assert state.best is not None
+    for bad in (np.zeros(3), np.full((3, 4), np.nan)):
+        best = replace(state.best, parameters={**state.best.parameters, "0.weight": bad})
+        with pytest.raises(ArgumentError) as caught:
+            run(case, replace(state, best=best))
+        assert caught.value.argument.startswith("state.best.parameters['0.weight']")
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.999, 1 - 2.0**-52, 0.5, 0.0])
+def test_powers_of_beta_go_on_as_they_began(beta: float) -> None:
+    """β^t as a running product, 0 from where 1 less it is 1."""
+    value = 1.0
+    for steps in range(500):
+        assert power_after(beta, steps) == value
+        value = value * beta if value * beta >= 2.0**-60 else 0.0
+    assert power_after(beta, 10**8) == (0.0 if beta < 0.9999 else pytest.approx(1 - 1e8 * 2.0**-52, abs=1e-12))
 
 
 # Divergence.
@@ -437,6 +459,20 @@ def test_divergence_leaves_the_last_good_parameters_and_state(
     for arrays in (training.parameters, *training.state.moments.values()):
         assert all(np.all(np.isfinite(array)) for array in arrays.values())
     assert {len(values) for values in training.metrics.values()} == {training.diverged.epoch}
+
+
+def test_divergence_amid_the_epoch_that_it_went_on_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No epoch is complete then, neither of this call nor in part."""
+    monkeypatch.setattr("fastimpl.running._FIRST_STRETCH", 0)
+    case = seeded_case(network((3, 4, 2), IDENTITY, Loss("squared_error", "sum")), 10, seed=1)
+    first = run(case, epochs=2, on_progress=lambda progress: True)
+    assert (first.state.epoch, first.state.batch) == (0, 1)
+    rest = run(case, first.state, optimiser=Optimiser("sgd", 1e200), epochs=2)
+    assert rest.diverged is not None
+    assert (rest.diverged.epoch, rest.diverged.step) == (0, 2)
+    assert len(rest.step_losses) == 2
+    assert len(rest.epoch_losses) == 0
+    assert_same(rest.parameters, first.state.parameters)
 
 
 def test_a_parameter_that_overflows_unseen_by_the_loss_is_a_divergence_at_its_step() -> None:
