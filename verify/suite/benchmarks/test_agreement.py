@@ -26,22 +26,26 @@ def agreement(name: str) -> Agreement:
     return Agreement(task(name))
 
 
-def installed(name: str, what: Task) -> Peer:
+PROMPT = {name: peer for name, peer in peers().items() if name != "torch.compile"}
+"""All but the one that keeps a C++ compiler busy for a minute; the figures prove its steps before they time them."""
+
+
+def able(*task_names: str) -> list[tuple[str, str]]:
+    """Every peer with every one of these tasks that it can run."""
+    tasks = {name: task(name) for name in task_names}
+    return [(name, each) for name, peer in PROMPT.items() for each, what in tasks.items() if peer.cannot(what) is None]
+
+
+def installed(name: str) -> Peer:
     peer = peers()[name]
-    if name == "torch.compile":
-        pytest.skip("it compiles by a C++ compiler for a minute: python -m benchmarks figures proves it")
     if not peer.installed:
         pytest.skip(f"{peer.package} is not installed")
-    why = peer.cannot(what)
-    if why is not None:
-        pytest.skip(why)
     return peer
 
 
-@pytest.mark.parametrize("name", list(peers()))
-@pytest.mark.parametrize("task_name", [SGD, ADAM, "2-2-1.relu_adam.float32"])
+@pytest.mark.parametrize(("name", "task_name"), able(SGD, ADAM, "2-2-1.relu_adam.float32"))
 def test_the_steps_of_every_peer_are_right(name: str, task_name: str) -> None:
-    agreement(task_name).refuse_wrong_steps(installed(name, task(task_name)))
+    agreement(task_name).refuse_wrong_steps(installed(name))
 
 
 class Planted(NumpyTrainer):
@@ -160,25 +164,26 @@ def test_float32_too_shows_a_layer_whose_gradient_is_slightly_off(name: str, by:
 
 
 @pytest.mark.parametrize("task_name", ["64-10-10.sigmoid_sgd.float64", "64-10-10.relu_adam.float64"])
-@pytest.mark.parametrize("name", list(peers()))
+@pytest.mark.parametrize("name", [name for name in PROMPT if name != "scikit-learn"])
 def test_an_epoch_visits_every_sample(name: str, task_name: str) -> None:
-    """Three steps of two samples, each with a feature of its own: where it is 0, its weights have no gradient."""
-    if name == "scikit-learn":
-        pytest.skip("all its classes have to occur among the samples")
+    """Three steps of two samples, each with a feature of its own: where it is 0, its weights have no gradient.
+
+    scikit-learn wants every class among the samples.
+    """
     whole = task(task_name)
     inputs = np.array(whole.case.inputs[:6])
     inputs[:, :6] = np.eye(6)
     case = whole.case.replace(inputs=inputs, targets=np.asarray(whole.case.targets)[:6])
-    trainer = installed(name, whole).trainer(replace(whole, case=case, batch=2))
+    trainer = installed(name).trainer(replace(whole, case=case, batch=2))
     trainer.run(1)
     moved = np.asarray(trainer.parameters()["0.weight"])[:6] != case.parameters["0.weight"][:6]
     assert np.all(np.any(moved, axis=1)), f"not visited: {np.flatnonzero(~np.any(moved, axis=1))}"
 
 
-@pytest.mark.parametrize("name", list(peers()))
+@pytest.mark.parametrize("name", list(PROMPT))
 def test_a_run_starts_anew_and_two_epochs_go_through_one(name: str) -> None:
     what = task(SGD if name != "scikit-learn" else ADAM)
-    trainer = installed(name, what).trainer(what)
+    trainer = installed(name).trainer(what)
 
     def left_by(epochs: int) -> npt.NDArray[np.float64]:
         trainer.run(epochs)
