@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -303,9 +304,15 @@ def test_three_epochs_and_four_are_seven(optimiser: Optimiser, dtype: Dtype) -> 
     np.testing.assert_array_equal(np.concatenate([first.epoch_losses, rest.epoch_losses]), whole.epoch_losses)
 
 
+def stretches_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled stretches are of one step, then two, then four …, however long the machine takes for them."""
+    monkeypatch.setattr("fastimpl.running._FIRST_STRETCH", 0)
+    monkeypatch.setattr("fastimpl.running.time", SimpleNamespace(perf_counter=lambda: 0.0))
+
+
 def test_going_on_amid_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped by whoever watches, wherever that was, patience and all."""
-    monkeypatch.setattr("fastimpl.running._FIRST_STRETCH", 0)  # one step, then two, then four …
+    stretches_double(monkeypatch)
     case = seeded_case(network((3, 6, 2), SIGMOID, SQUARES), 10, seed=1)
     held_out = seeded_case(case.network, 6, seed=3)
     given: dict[str, Any] = {"optimiser": RULES[8], "validation": data(held_out), "early_stopping": EarlyStopping(50)}
@@ -329,7 +336,7 @@ def test_going_on_amid_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_progress_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastimpl.running._FIRST_STRETCH", 0)
+    stretches_double(monkeypatch)
     case = seeded_case(network((3, 6, 2), SIGMOID, SQUARES), 10, seed=1)
     seen: list[Progress] = []
     training = run(case, epochs=5, validation=data(case), on_progress=seen.append)
