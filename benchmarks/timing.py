@@ -21,7 +21,7 @@ import msgspec
 
 from benchmarks.agreement import Agreement, DisagreementError
 from benchmarks.floor import Floor
-from benchmarks.peers import peers
+from benchmarks.peers import Peer, Trainer, peers
 from benchmarks.pinning import blas_kernels, cores_here, environment, pin
 from benchmarks.tasks import Task, task
 from gradproof.errors import ArgumentError, GradproofError
@@ -128,6 +128,26 @@ def _line(times: StepTimes) -> str:
     return f"{times.task}: {each} us{refused}"
 
 
+class RefusedError(GradproofError):
+    """A peer is not timed; the message says why."""
+
+
+def proved(peer: Peer, agreement: Agreement) -> Trainer:
+    """A peer's trainer of the agreement's task, its steps proved and its first epoch run. Raises RefusedError."""
+    why = peer.cannot(agreement.task)
+    if why is not None:
+        raise RefusedError(why)
+    try:
+        agreement.refuse_wrong_steps(peer)
+        trainer = peer.trainer(agreement.task)
+        trainer.run(1)
+    except DisagreementError as error:
+        raise RefusedError(f"its step is wrong ({error})") from error
+    except Exception as error:  # whatever a peer raises is its reason
+        raise RefusedError(f"it fails here ({type(error).__name__}: {error})"[:400]) from error
+    return trainer
+
+
 def time_task(what: Task, threads: int = 1) -> StepTimes:
     """The times of one task in this process: each round gives every peer one turn of about ``TURN`` seconds.
 
@@ -139,19 +159,10 @@ def time_task(what: Task, threads: int = 1) -> StepTimes:
     for peer in peers().values():
         if not peer.installed:
             continue
-        why = peer.cannot(what)
-        if why is None:
-            try:
-                agreement.refuse_wrong_steps(peer)
-                runs[peer.name] = peer.trainer(what)
-                runs[peer.name].run(1)
-            except DisagreementError as error:
-                why = f"its step is wrong ({error})"
-            except Exception as error:  # whatever a peer raises is its reason
-                why = f"it fails here ({type(error).__name__}: {error})"[:400]
-                runs.pop(peer.name, None)
-        if why is not None:
-            refused[peer.name] = why
+        try:
+            runs[peer.name] = proved(peer, agreement)
+        except RefusedError as error:
+            refused[peer.name] = str(error)
     runs[FLOOR] = FloorEpochs(what)
     rounds = _rounds(what, runs)
     return StepTimes(

@@ -13,7 +13,6 @@ smaller rate, since the others' is too large for outputs that are not bounded.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,13 +20,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.agreement import Agreement, DisagreementError
+from benchmarks.agreement import Agreement
 from benchmarks.commands import run
 from benchmarks.figures.common import Measure, Progress, figure
 from benchmarks.peers import Peer, Trainer, peers
+from benchmarks.peers.sklearn_peer import WarmStarted
 from benchmarks.pinning import pin, settings
 from benchmarks.tasks import Task
-from benchmarks.timing import OURS, Steps, TimingError, least_microseconds
+from benchmarks.timing import OURS, RefusedError, Steps, TimingError, least_microseconds, proved
 from gradproof.arrays import Floats
 from gradproof.case import Case
 from gradproof.layers import Activation
@@ -134,47 +134,22 @@ class Digits:
         return float(np.mean(z.argmax(axis=1) == self.labels))
 
 
-class SklearnRegressor:
+class SklearnRegressor(WarmStarted):
     """scikit-learn's ``MLPRegressor``, which divides sums over the mini-batch by its samples."""
 
     def __init__(self, task: Task) -> None:
         from sklearn.neural_network import MLPRegressor
 
-        self._stack = task.case.stack
-        self._inputs, self._targets = task.case.inputs, np.asarray(task.case.targets)
-        self._network = MLPRegressor(
-            hidden_layer_sizes=self._stack.widths[1:-1],
+        super().__init__(
+            task,
+            MLPRegressor,
+            np.asarray(task.case.targets),
             activation="logistic",
             solver="sgd",
-            alpha=0.0,
-            batch_size=task.batch,
             learning_rate_init=task.optimiser.rate * task.batch,
             momentum=0.0,
             nesterovs_momentum=False,
-            max_iter=1,
-            tol=0.0,
-            n_iter_no_change=sys.maxsize,
-            random_state=0,
-            warm_start=True,
         )
-        self._fit(1)  # makes what a warm start begins with
-
-    def _fit(self, epochs: int) -> None:
-        self._network.set_params(max_iter=epochs)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it has not converged
-            self._network.fit(self._inputs, self._targets)
-
-    def run(self, epochs: int) -> None:
-        """Shuffled passes over the data, from the task's parameters."""
-        self._network.coefs_ = [w.copy() for w in self._stack.weights]
-        self._network.intercepts_ = [b.copy() for b in self._stack.biases if b is not None]
-        if epochs:
-            self._fit(epochs)
-
-    def parameters(self) -> Mapping[str, npt.ArrayLike]:
-        """Path → array."""
-        return self._stack.name(self._network.coefs_, self._network.intercepts_)
 
 
 SKLEARN: Final = Peer(
@@ -193,14 +168,9 @@ def learn(dtype: Dtype) -> Learning:
         if not peer.installed:
             continue
         try:
-            Agreement(task).refuse_wrong_steps(peer)
-            trainers[name] = peer.trainer(task)
-            trainers[name].run(1)
-        except DisagreementError as error:
-            refused[name] = f"its step is wrong ({error})"
-        except Exception as error:  # whatever a peer raises is its reason
-            refused[name] = f"it fails here ({type(error).__name__}: {error})"[:400]
-            trainers.pop(name, None)
+            trainers[name] = proved(peer, Agreement(task))
+        except RefusedError as error:
+            refused[name] = str(error)
     runs: dict[str, Steps] = dict(trainers)
     microseconds = least_microseconds(digits.task, runs)
     seconds = {name: taken * digits.task.steps / 1e6 for name, taken in microseconds.items()}
