@@ -12,20 +12,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Final
 
-import numba
 import numpy as np
 from scipy.linalg import blas
 
 from benchmarks.peers.fastimpl_peer import FastTrainer
 from benchmarks.pinning import pin
+from benchmarks.repetition import again
 from benchmarks.tasks import NAMES, Task, task
 from benchmarks.timing import OURS, least_microseconds
 from fastimpl.control import FEEDS, UPDATES_END
 from fastimpl.kernels.dense import dense
-from fastimpl.memory import call_kernel
 from fastimpl.rows import Row
 from fastimpl.running import Run
 from fastimpl.settings import checked_settings
@@ -48,14 +48,6 @@ class Part:
     name: str
     nanoseconds: float
     products: int = 0
-
-
-@numba.njit  # type: ignore[untyped-decorator, unused-ignore]
-def _again(address: int, op: int, hyper: int, theta: int, dtheta: int, work: int, batch: int, times: int) -> float:
-    total = 0.0
-    for _ in range(times):
-        total += call_kernel(address, op, hyper, theta, dtheta, work, batch)
-    return total
 
 
 def _least(run: Callable[[int], object]) -> float:
@@ -117,7 +109,7 @@ def parts(what: Task) -> Iterator[Part]:
         buffers = (run.theta.ctypes.data, program.dtheta.ctypes.data, program.work.ctypes.data)
         arguments = (address, place, int(program.ops[number, HYPER]), *buffers, what.batch)
         with blas_threads(1):
-            taken = _least(lambda times, arguments=arguments: _again(*arguments, times))  # type: ignore[misc]
+            taken = _least(partial(again, *arguments))
         yield Part(_name(rows[number], column), taken, _products(rows[number], column, what.batch))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.pinning import pin
+from benchmarks.repetition import again
 from fastimpl.blas import gemm_address
 from fastimpl.kernels.dense import (
     D_INPUT_BY_BLAS,
@@ -68,24 +69,9 @@ def rows(dtype: Dtype, batch: int, fan_in: int, units: int) -> Iterator[tuple[st
         yield name, bit, program, row
 
 
-def caller() -> Any:
-    """Calls a kernel again and again in compiled code."""
-    import numba
-
-    from fastimpl.memory import call_kernel
-
-    @numba.njit  # type: ignore[untyped-decorator, unused-ignore]
-    def call(address: int, op: int, theta: int, dtheta: int, work: int, batch: int, times: int) -> None:
-        for _ in range(times):
-            call_kernel(address, op, op, theta, dtheta, work, batch)
-
-    return call
-
-
 def main(threads: int) -> None:
     """Prints the table."""
     pin(threads)
-    call = caller()
     with blas_threads(threads):
         for dtype, (batch, fan_in, units) in product(DTYPES, SIZES):
             taken = products_by_blas(batch, fan_in, units, threads)
@@ -93,24 +79,25 @@ def main(threads: int) -> None:
             for name, bit, program, row in rows(dtype, batch, fan_in, units):
                 address = (dense if bit == OUTPUT_BY_BLAS else dense_backward).entry(dtype)
                 theta = np.random.default_rng(1).uniform(-1, 1, size=program.dtheta.size).astype(dtype)
-                own, blas = in_turn(call, address, row, theta, program, batch, bit)
+                own, blas = in_turn(address, row, theta, program, batch, bit)
                 stars = ("", "*") if taken & bit else ("*", "")
                 line.append(f"{name} own {1e6 * own:.2f}{stars[0]} blas {1e6 * blas:.2f}{stars[1]} ({blas / own:.2f})")
             print("   ".join(line), flush=True)
 
 
 def in_turn(
-    call: Any, address: int, row: npt.NDArray[np.int64], theta: Any, program: Any, batch: int, bit: int
+    address: int, row: npt.NDArray[np.int64], theta: Any, program: Any, batch: int, bit: int
 ) -> tuple[float, float]:
     """Seconds of a call by our own product, and by BLAS's."""
     least = [np.inf, np.inf]
     times = [1, 1]
-    arguments = (row.ctypes.data, theta.ctypes.data, program.dtheta.ctypes.data, program.work.ctypes.data, batch)
+    op = row.ctypes.data
+    arguments = (op, op, theta.ctypes.data, program.dtheta.ctypes.data, program.work.ctypes.data, batch)
     for turn in range(TURNS + 2):
         for way, bits in enumerate((0, bit)):
             row[BY_BLAS] = bits
             start = perf_counter()
-            call(address, *arguments, times[way])
+            again(address, *arguments, times[way])
             seconds = (perf_counter() - start) / times[way]
             if turn < 2:  # compiles, and tells how many calls make a turn
                 times[way] = max(1, min(10_000, int(TURN / seconds)))
