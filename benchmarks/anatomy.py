@@ -24,7 +24,7 @@ from benchmarks.pinning import pin
 from benchmarks.repetition import again
 from benchmarks.tasks import NAMES, Task, task
 from benchmarks.timing import OURS, least_microseconds
-from fastimpl.control import FEEDS, UPDATES_END
+from fastimpl.control import FEEDS, FIRST, UPDATES_END
 from fastimpl.kernels.dense import dense
 from fastimpl.rows import Row
 from fastimpl.running import Run
@@ -96,9 +96,9 @@ def parts(what: Task) -> Iterator[Part]:
     )
     run.advance(one=False)
     program = run.program
-    feeds, end = int(program.control[FEEDS]), int(program.control[UPDATES_END])
+    first, feeds, end = (int(program.control[column]) for column in (FIRST, FEEDS, UPDATES_END))
     rows = program.plan.rows
-    order = [(number, FORWARD) for number in range(program.plan.stop)]
+    order = [(number, FORWARD) for number in range(first, program.plan.stop)]
     order += [(number, BACKWARD) for number in reversed(range(feeds, program.plan.stop))]
     order += [(number, FORWARD) for number in range(program.plan.stop, end)]
     for number, column in order:

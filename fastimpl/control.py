@@ -20,7 +20,10 @@ WORKSPACE: Final = 7
 CLOCK_AT: Final = 8
 NOW_AT: Final = 9
 
-PROGRAM_COLUMNS: Final = 10
+FIRST: Final = 10
+"""The first row to run: the one behind that of the inputs, where these are read where they lie."""
+
+PROGRAM_COLUMNS: Final = 11
 
 # A run.
 PROGRAM: Final = 0

@@ -46,6 +46,7 @@ from fastimpl.table import (
     ROWS,
     SITE,
     SLOPE,
+    SLOTS,
     START,
     STOP,
     STRIDE,
@@ -82,7 +83,8 @@ class Plan:
     rest are called by others: the updates that layers make themselves, and last, in training, the one that looks for
     what is not finite. slots: numbers for each sample in each slot of the workspace.
     states: how many numbers an update keeps for each parameter. outputs, inputs_gradient: slots, NONE where the purpose
-    does not ask for them. masks: path of a dropout layer whose mask is given → the row that it is fed to.
+    does not ask for them. masks: path of a dropout layer whose mask is given → the row that it is fed to. direct: the
+    rows that read the inputs, if they are such as can read them where they lie in the data set; else none.
     """
 
     network: Network
@@ -96,6 +98,7 @@ class Plan:
     outputs: int
     inputs_gradient: int
     masks: Mapping[str, int]
+    direct: tuple[int, ...]
 
 
 @dataclass
@@ -197,7 +200,22 @@ class _Builder:
                 for number, step in enumerate(self.steps)
                 if step.masked is not None
             },
+            direct=self.direct(inputs, body, len(feeds)),
         )
+
+    def direct(self, inputs: _Value, body: list[Row], first: int) -> tuple[int, ...]:
+        """The numbers of the rows that read the inputs, if all of them are dense layers. ``first``: number of body[0].
+
+        In training and validation alone, whose data set stays what it is: who perturbs an input does it in a copy.
+        """
+        if self.purpose not in ("training", "validation"):
+            return ()
+        reading = {
+            first + number: row
+            for number, row in enumerate(body)
+            if any(row.cells.get(column) == inputs.slot for column in SLOTS)
+        }
+        return tuple(reading) if all(row.forward is dense for row in reading.values()) else ()
 
     # Forwards: the tree becomes a list of steps.
 

@@ -16,6 +16,7 @@ from fastimpl.control import (
     BODY_END,
     CLOCK_AT,
     FEEDS,
+    FIRST,
     GRADIENTS,
     NOW_AT,
     PROGRAM_COLUMNS,
@@ -25,7 +26,7 @@ from fastimpl.control import (
     UPDATES_END,
     WORKSPACE,
 )
-from fastimpl.kernels.dense import dense, products_by_blas
+from fastimpl.kernels.dense import D_WEIGHT_BY_BLAS, OUTPUT_BY_BLAS, dense, products_by_blas
 from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, Plan
 from fastimpl.table import (
     ADD_D_BIAS,
@@ -47,6 +48,7 @@ from fastimpl.table import (
     NOW,
     NOW_COLUMNS,
     ORDER,
+    PLACES,
     SLOTS,
     SOURCE,
     START,
@@ -82,6 +84,10 @@ class Program:
     """The program's control block, see ``fastimpl.control``."""
     offsets: tuple[int, ...]
     """Where in the workspace each slot starts."""
+    places: npt.NDArray[np.int64]
+    """0, 1, 2 …"""
+    direct: tuple[int, ...]
+    """The rows that read the inputs where they lie; where there are any, no batch of them is gathered."""
     threads: int
     """Of BLAS, where it computes any product."""
 
@@ -90,9 +96,13 @@ class Program:
         return blas_threads(self.threads) if np.any(self.ops[:, GEMM] > 0) else nullcontext()
 
     def feed(self, row: int, data: Floats | None, order: npt.NDArray[np.int64]) -> None:
-        """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive."""
-        self.ops[row, SOURCE] = 0 if data is None else data.ctypes.data
-        self.ops[row, ORDER] = order.ctypes.data
+        """Says from which data set a feeding row takes its samples. The caller keeps both arrays alive.
+
+        Rows that read the inputs where they lie are told with the row of the inputs.
+        """
+        rows = [row, *self.direct] if row == INPUTS_ROW else [row]
+        self.ops[rows, SOURCE] = 0 if data is None else data.ctypes.data
+        self.ops[rows, ORDER] = order.ctypes.data
 
     def read(self, slot: int, shape: tuple[int, ...]) -> Floats:
         """A copy of the first numbers of a slot, in this shape."""
@@ -113,6 +123,7 @@ def bind(plan: Plan, dtype: Dtype, capacity: int, threads: int | None = 1) -> Pr
     ops = np.full((len(plan.rows), COLUMNS), NONE, dtype=np.int64)
     ops[:, [BACKWARD, GEMM, SOURCE, START, UPDATES, *UPDATE_FLAGS, *_ADD_COLUMNS, COLUMN]] = 0
     hyper = np.zeros((len(plan.rows), HYPER_COLUMNS))
+    places = np.arange(max(capacity, *(row.cells[UNITS] for row in plan.rows if row.forward is dense), 0))
     clock, now = np.zeros(CLOCK_COLUMNS, dtype=np.int64), np.zeros(NOW_COLUMNS)
     now[CLIP] = 1.0
     ops[:, CLOCK], ops[:, NOW] = clock.ctypes.data, now.ctypes.data
@@ -127,14 +138,19 @@ def bind(plan: Plan, dtype: Dtype, capacity: int, threads: int | None = 1) -> Pr
             by_blas = products_by_blas(capacity, row.cells[WIDTH], row.cells[UNITS], threads)
             ops[number, BY_BLAS] = by_blas
             ops[number, GEMM] = gemm_address(dtype) if by_blas else 0
+            ops[number, PLACES] = places.ctypes.data
         if row.cells.get(UPDATES):
             ops[number, UPDATES] = ops.ctypes.data + ops.strides[0] * row.cells[UPDATES]
         for column, value in row.reals.items():
             hyper[number, column] = value
+    # BLAS reads what lies in one piece.
+    by_blas_from_inputs = ops[list(plan.direct), BY_BLAS] & (OUTPUT_BY_BLAS | D_WEIGHT_BY_BLAS)
+    direct = () if np.any(by_blas_from_inputs) else plan.direct
     work = aligned_zeros(int(ends[-1]), dtype)
     size, trained = plan.parameters.size, plan.parameters.trained
     dtheta = aligned_zeros(max(size, (plan.states + 1) * trained), dtype)
     control = np.empty(PROGRAM_COLUMNS, dtype=np.int64)
+    control[FIRST] = INPUTS_ROW + 1 if direct else INPUTS_ROW
     control[[FEEDS, BODY_END, UPDATES_END, ROWS]] = plan.feeds, plan.stop, plan.end, len(plan.rows)
     for column, buffer in (
         (TABLE, ops),
@@ -157,6 +173,8 @@ def bind(plan: Plan, dtype: Dtype, capacity: int, threads: int | None = 1) -> Pr
         dtheta=dtheta,
         control=control,
         offsets=offsets,
+        places=places,
+        direct=direct,
         threads=threads if np.any(ops[:, GEMM] > 0) else 1,
     )
 

@@ -57,7 +57,7 @@ START: Final = 24
 """First number of a range of parameters."""
 STOP: Final = 25
 SOURCE: Final = 26
-"""Address of the whole data set that a batch is gathered from; 0 for none."""
+"""Address of the whole data set that a batch is gathered from, or read from where it lies; 0 for none."""
 ORDER: Final = 27
 """Address of the order of the samples in an epoch."""
 
@@ -99,7 +99,10 @@ SITE: Final = 41
 THRESHOLD: Final = 42
 """Dropout keeps an entry for which a number at least as large is drawn."""
 
-COLUMNS: Final = 43
+PLACES: Final = 43
+"""Address of the numbers 0, 1, 2 …: the places of samples, or of units, that lie one behind another."""
+
+COLUMNS: Final = 44
 
 SLOTS: Final = (INPUT, OUTPUT, D_INPUT, D_OUTPUT, SLOPE, TARGET, COEFFICIENT)
 """The columns that are offsets in the workspace."""

@@ -68,13 +68,15 @@ class _Vector:
 
 @dataclass(frozen=True)
 class _Product:
-    """The arguments of ``multiply``, and the code that is made of them; see there."""
+    """The arguments of a product, and the code that is made of them; see ``multiply_rows`` and ``multiply_terms``."""
 
     builder: Any
     element: Any
+    rows_by_places: bool
     a: Any
     a_row: Any
     a_step: Any
+    places: Any
     b: Any
     b_row: Any
     c: Any
@@ -126,7 +128,7 @@ class _Product:
         """These rows of these columns: started, summed, and written or taken off."""
         builder = self.builder
         sums = self.summed(
-            [_behind(builder, self.a, builder.mul(row, self.a_row)) for row in rows],
+            [_behind(builder, self.a, builder.mul(self.placed(row, self.rows_by_places), self.a_row)) for row in rows],
             across,
             [[self.start(row, vector) for vector in across] for row in rows],
         )
@@ -139,6 +141,10 @@ class _Product:
                 self.descend(places, sums, across)
             with writes:
                 self.write(places, sums, across)
+
+    def placed(self, number: Any, by_places: bool) -> Any:
+        """Where a row or a column of A lies: at its place, or at its own number."""
+        return self.builder.load(_behind(self.builder, self.places, number)) if by_places else number
 
     def write(self, places: list[list[Any]], sums: list[list[Any]], across: list[_Vector]) -> None:
         """Each sum to its place."""
@@ -191,7 +197,7 @@ class _Product:
             _load(builder, _behind(builder, self.b, builder.add(at, v.first)), self.element, v.lanes, v.mask)
             for v in across
         ]
-        step = builder.mul(t, self.a_step)
+        step = builder.mul(self.placed(t, not self.rows_by_places), self.a_step)
         for pointer, row in zip(left, sums, strict=True):
             number = builder.load(_behind(builder, pointer, step))
             for place, vector in zip(row, right, strict=True):
@@ -283,46 +289,58 @@ def _everywhere(builder: Any, value: Any, vector: Any) -> Any:
     return builder.shuffle_vector(first, undefined, lanes)
 
 
-@intrinsic
-def multiply(
-    typing: Any,
-    a: Any,
-    a_row: Any,
-    a_step: Any,
-    b: Any,
-    b_row: Any,
-    c: Any,
-    c_row: Any,
-    rows: Any,
-    columns: Any,
-    inner: Any,
-    init: Any,
-    init_row: Any,
-    started: Any,
-    descends: Any,
-    rate: Any,
-) -> Any:
-    """C ← init + A @ B, for A (rows, inner), B (inner, columns) and C (rows, columns).
+def _multiplication(rows_by_places: bool) -> Any:
+    """The operation whose A has its rows at places, or else its columns."""
 
-    Number (i, t) of A lies at ``a[i * a_row + t * a_step]``; rows of B, C and init start ``b_row``, ``c_row`` and
-    ``init_row`` numbers apart, 0 for one row that all share. Where ``started`` is false, init is 0 and is not read.
-    Where ``descends``, C ← C − rate (A @ B): rate, product, multiple and difference are rounded to the type of the
-    matrices one after the other.
-    """
+    def multiply(
+        typing: Any,
+        a: Any,
+        a_row: Any,
+        a_step: Any,
+        places: Any,
+        b: Any,
+        b_row: Any,
+        c: Any,
+        c_row: Any,
+        rows: Any,
+        columns: Any,
+        inner: Any,
+        init: Any,
+        init_row: Any,
+        started: Any,
+        descends: Any,
+        rate: Any,
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            element = context.get_value_type(c.dtype)
+            name = f"fastimpl.multiply_{'rows' if rows_by_places else 'terms'}.{element}"
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element = context.get_value_type(c.dtype)
-        name = f"fastimpl.multiply.{element}"
+            def body(inside: Any, given: list[Any]) -> None:
+                _Product(inside, element, rows_by_places, *given).emit()
 
-        def body(inside: Any, given: list[Any]) -> None:
-            _Product(inside, element, *given).emit()
+            _call_own(builder, name, arguments, body)
+            return context.get_dummy_value()
 
-        _call_own(builder, name, arguments, body)
-        return context.get_dummy_value()
+        integer, flag = types.int64, types.boolean
+        matrices = (a, integer, integer, places, b, integer, c, integer, integer, integer, integer)
+        return types.none(*matrices, init, integer, flag, flag, types.float64), generate
 
-    integer, flag = types.int64, types.boolean
-    matrices = (a, integer, integer, b, integer, c, integer, integer, integer, integer)
-    return types.none(*matrices, init, integer, flag, flag, types.float64), generate
+    return intrinsic(multiply)
+
+
+multiply_rows = _multiplication(rows_by_places=True)
+"""C ← init + A @ B, for A (rows, inner), B (inner, columns) and C (rows, columns).
+
+Arguments: a, a_row, a_step, places, b, b_row, c, c_row, rows, columns, inner, init, init_row, started, descends, rate.
+
+Number (i, t) of A lies at ``a[places[i] * a_row + t * a_step]``, so that samples need not be copied together first;
+rows of B, C and init start ``b_row``, ``c_row`` and ``init_row`` numbers apart, 0 for one row that all share. Where
+``started`` is false, init is 0 and is not read. Where ``descends``, C ← C − rate (A @ B): rate, product, multiple and
+difference are rounded to the type of the matrices one after the other.
+"""
+
+multiply_terms = _multiplication(rows_by_places=False)
+"""The same, but number (i, t) of A lies at ``a[i * a_row + places[t] * a_step]``: a sum over samples."""
 
 
 def _call_own(builder: Any, name: str, arguments: list[Any], body: Callable[[Any, list[Any]], None]) -> None:

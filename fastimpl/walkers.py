@@ -26,6 +26,7 @@ from fastimpl.control import (
     ETA,
     FEEDS,
     FINISHED,
+    FIRST,
     FIRST_EPOCH,
     GRADIENTS,
     IMPROVEMENT,
@@ -166,7 +167,7 @@ def _validate(run: Any, index: int) -> float:
     for start in range(0, samples, size):
         clock[BATCH_START] = start
         batch = min(size, samples - start)
-        part = _forward(program, 0, program[BODY_END], theta, batch)
+        part = _forward(program, program[FIRST], program[BODY_END], theta, batch)
         total += part * (float(batch) / float(samples)) if run[VALIDATION_AVERAGES] != 0 else part
     total += _forward(program, program[BODY_END], program[UPDATES_END], theta, 0)
     reals_at(run[VALIDATION_LOSSES])[index] = total
@@ -229,7 +230,7 @@ def run_steps(run_at: int, most: int) -> int:
                 return PAUSED
             _tell_the_time(run, settings, clock, now, start)
             batch = min(size, samples - start)
-            _forward(program, 0, COEFFICIENTS_ROW, theta, batch)
+            _forward(program, program[FIRST], COEFFICIENTS_ROW, theta, batch)
             # Coefficients stand as they are unless samples have weights or are fewer than in the batch before.
             kept = batch == before and not weighted
             before = batch

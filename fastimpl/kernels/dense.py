@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastimpl.jit import kernel, spliced
-from fastimpl.memory import address_of, call_gemm, call_kernel, integers_at, reals_at, shifted
+from fastimpl.memory import address_of, call_gemm, call_kernel, integers_at, pointer_like, reals_at, shifted
 from fastimpl.table import (
     ADD_D_BIAS,
     ADD_D_INPUT,
     ADD_D_WEIGHT,
+    BATCH_START,
     BIAS,
     BY_BLAS,
+    CLOCK,
     D_BIAS,
     D_INPUT,
     D_OUTPUT,
@@ -25,16 +27,19 @@ from fastimpl.table import (
     INPUT,
     NONE,
     NOW,
+    ORDER,
     OUTPUT,
+    PLACES,
     PRODUCT,
     RATE,
+    SOURCE,
     UNITS,
     UPDATES,
     WEIGHT,
     WIDTH,
 )
 from fastimpl.threads import THREADED_FROM
-from fastimpl.tiles import PANEL, multiply, panel_like, transpose
+from fastimpl.tiles import PANEL, multiply_rows, multiply_terms, panel_like, transpose
 
 EXACT: Final[frozenset[str]] = frozenset()
 """The products say themselves where a product and a sum may become one rounding; updates within them may not."""
@@ -77,15 +82,27 @@ def products_by_blas(batch: int, fan_in: int, units: int, threads: int = 1) -> i
     )
 
 
+@spliced
+def _samples(op: Any, work: Any) -> tuple[Any, Any]:
+    """The layer's inputs, and the places of the batch's samples among them.
+
+    They lie in the workspace one behind another; or those of the network lie in the data set, in the epoch's order.
+    """
+    if op[SOURCE] == 0:
+        return shifted(work, op[INPUT]), integers_at(op[PLACES])
+    return pointer_like(work, op[SOURCE]), shifted(integers_at(op[ORDER]), integers_at(op[CLOCK])[BATCH_START])
+
+
 @kernel(EXACT)
 def dense(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """The pre-activation z = x @ W + b."""
     fan_in, units = op[WIDTH], op[UNITS]
-    x, z, w = shifted(work, op[INPUT]), shifted(work, op[OUTPUT]), shifted(theta, op[WEIGHT])
+    x, places = _samples(op, work)
+    z, w = shifted(work, op[OUTPUT]), shifted(theta, op[WEIGHT])
     biased = op[BIAS] != NONE
     b = shifted(theta, op[BIAS]) if biased else z
     if op[BY_BLAS] & OUTPUT_BY_BLAS == 0:
-        multiply(x, fan_in, 1, w, units, z, units, batch, units, fan_in, b, 0, biased, False, 0.0)
+        multiply_rows(x, fan_in, 1, places, w, units, z, units, batch, units, fan_in, b, 0, biased, False, 0.0)
     else:
         for i in range(batch if biased else 0):
             for j in range(units):
@@ -102,7 +119,10 @@ def _bias_gradient(op: Any, delta: Any, dtheta: Any, batch: int) -> None:
     one = panel_like(db)
     one[0] = 1.0
     units = op[UNITS]
-    multiply(one, 0, 0, delta, units, db, units, 1, units, batch, db, 0, op[ADD_D_BIAS] != 0, False, 0.0)
+    multiply_terms(
+        one, 0, 0, integers_at(op[PLACES]), delta, units, db, units,
+        1, units, batch, db, 0, op[ADD_D_BIAS] != 0, False, 0.0,
+    )  # fmt: skip
 
 
 @spliced
@@ -123,14 +143,14 @@ def _input_gradient(op: Any, delta: Any, w: Any, work: Any, batch: int) -> None:
             transpose(shifted(w, k * units + j), units, across, deep, panel, PANEL_WIDTH)
             place = shifted(dx, k)
             started = adds or j > 0
-            multiply(
-                shifted(delta, j), units, 1, panel, PANEL_WIDTH, place, fan_in,
+            multiply_terms(
+                shifted(delta, j), units, 1, integers_at(op[PLACES]), panel, PANEL_WIDTH, place, fan_in,
                 batch, across, deep, place, fan_in, started, False, 0.0,
             )  # fmt: skip
 
 
 @spliced
-def _weight_gradient(op: Any, x: Any, delta: Any, dw: Any, batch: int) -> None:
+def _weight_gradient(op: Any, x: Any, places: Any, delta: Any, dw: Any, batch: int) -> None:
     """∂L/∂W = xᵀ @ delta."""
     fan_in, units = op[WIDTH], op[UNITS]
     adds = op[ADD_D_WEIGHT] != 0
@@ -138,18 +158,18 @@ def _weight_gradient(op: Any, x: Any, delta: Any, dw: Any, batch: int) -> None:
         beta = 1.0 if adds else 0.0
         call_gemm(op[GEMM], False, True, units, fan_in, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
     else:
-        multiply(x, 1, fan_in, delta, units, dw, units, fan_in, units, batch, dw, units, adds, False, 0.0)
+        multiply_terms(x, 1, fan_in, places, delta, units, dw, units, fan_in, units, batch, dw, units, adds, False, 0.0)
 
 
 @spliced
-def _descend(op: Any, x: Any, delta: Any, w: Any, batch: int) -> None:
+def _descend(op: Any, x: Any, places: Any, delta: Any, w: Any, batch: int) -> None:
     """W ← W − η xᵀ @ delta, in one pass over the weights in place of three."""
     fan_in, units = op[WIDTH], op[UNITS]
     rate = reals_at(op[NOW])[RATE]
     if op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0:
         call_gemm(op[GEMM], False, True, units, fan_in, batch, -rate, delta, units, x, fan_in, 1.0, w, units)
     else:
-        multiply(x, 1, fan_in, delta, units, w, units, fan_in, units, batch, w, units, False, True, rate)
+        multiply_terms(x, 1, fan_in, places, delta, units, w, units, fan_in, units, batch, w, units, False, True, rate)
 
 
 @kernel(EXACT)
@@ -167,11 +187,11 @@ def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batc
         _input_gradient(op, delta, shifted(theta, op[WEIGHT]), work, batch)
     if op[D_WEIGHT] == NONE:
         return 0.0
-    x = shifted(work, op[INPUT])
+    x, places = _samples(op, work)
     if op[UPDATES] != 0 and op[PRODUCT] != 0:
-        _descend(op, x, delta, shifted(theta, op[WEIGHT]), batch)
+        _descend(op, x, places, delta, shifted(theta, op[WEIGHT]), batch)
         return 0.0
-    _weight_gradient(op, x, delta, shifted(dtheta, op[D_WEIGHT]), batch)
+    _weight_gradient(op, x, places, delta, shifted(dtheta, op[D_WEIGHT]), batch)
     if op[UPDATES] != 0:
         update = integers_at(op[UPDATES])
         call_kernel(

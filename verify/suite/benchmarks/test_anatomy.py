@@ -19,8 +19,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_step_is_told_kernel_by_kernel() -> None:
     found = list(anatomy.parts(task("5-8-6-3.sigmoid_sgd.float64")))
     assert [part.name for part in found] == [
-        "gather",
-        "gather",
+        "gather",  # of the targets: the inputs are read where they lie
         "coefficients",
         *("dense 5 -> 8", "sigmoid", "dense 8 -> 6", "sigmoid", "dense 6 -> 3", "sigmoid", "half_squared_error"),
         *("elementwise_backward", "dense_backward 6 -> 3", "elementwise_backward", "dense_backward 8 -> 6"),

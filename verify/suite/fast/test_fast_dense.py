@@ -22,7 +22,7 @@ from fastimpl.program import bind
 from fastimpl.table import GEMM
 from fastimpl.updating import updated_within
 from gradproof.case import Case
-from gradproof.layers import Activation, Dense, Residual
+from gradproof.layers import Activation, Branches, Dense, Dropout, Layer, Residual
 from gradproof.loss import Loss, Penalty
 from gradproof.network import Network, dense_chain
 from gradproof.optimiser import Optimiser
@@ -241,6 +241,31 @@ def test_blas_takes_what_is_large() -> None:
     assert products_by_blas(1, 512, 512) == 2
     assert products_by_blas(63, 256, 256, threads=2) == 0
     assert products_by_blas(64, 256, 256, threads=2) == ALL_BY_BLAS
+
+
+@pytest.mark.parametrize(
+    ("layers", "readers"),
+    [
+        ((Dense(3), Activation("tanh"), Dense(4)), 1),
+        ((Branches(((Dense(3),), (Dense(1), Activation("relu"))), "concat"), Dense(4)), 2),
+        ((Residual((Dense(5),)), Dense(4)), 0),
+        ((Activation("relu"), Dense(4)), 0),
+        ((Dropout(0.5), Dense(4)), 0),
+    ],
+)
+def test_inputs_that_dense_layers_alone_read_are_read_where_they_lie(layers: tuple[Layer, ...], readers: int) -> None:
+    """Not where BLAS reads them, nor where a case is asked about whose inputs may be perturbed."""
+    network = Network((5,), layers, Loss("half_squared_error", "sum"))
+    table = plan(network, "training", Optimiser("sgd", 0.5))
+    assert len(table.direct) == readers
+    assert bind(table, "float64", 4).direct == table.direct
+    assert plan(network, "gradients").direct == ()
+
+
+def test_inputs_that_blas_reads_are_gathered() -> None:
+    table = plan(Network((1024,), (Dense(2048),), Loss("half_squared_error", "sum")), "training", Optimiser("sgd", 0.5))
+    assert len(table.direct) == 1
+    assert bind(table, "float32", 4).direct == ()
 
 
 def test_a_processor_of_narrow_vectors_gets_the_same_numbers() -> None:
