@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from fastimpl.jit import intrinsic, types
 
@@ -148,7 +147,10 @@ def call_gemm(
         element = context.get_value_type(number)
 
         def stored(value: Any) -> Any:
-            return cgutils.alloca_once_value(builder, value)
+            with builder.goto_entry_block():  # not by cgutils, which would fill the room with zeros at each call
+                room = builder.alloca(value.type)
+            builder.store(value, room)
+            return room
 
         def letter(flag: Any) -> Any:
             return stored(builder.select(flag, _BYTE(ord("T")), _BYTE(ord("N"))))

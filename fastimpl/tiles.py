@@ -25,7 +25,6 @@ from fastimpl.jit import intrinsic, types
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
-_BIT = ir.IntType(1)
 _DOUBLE = ir.DoubleType()
 
 
@@ -91,25 +90,37 @@ class _Product:
     rate: Any
 
     def emit(self) -> None:
-        """Blocks of four whole vectors across; then of one and a part, or of a part."""
+        """Blocks of four whole vectors across; then of one and a part; then of what a single vector holds."""
         builder, whole = self.builder, _lanes(self.element)
         half = whole // 2
+        entry = builder.block
+        wide, last = (builder.append_basic_block(name) for name in ("wide", "last"))
+        builder.cbranch(builder.icmp_signed("<=", self.columns, _INT(whole)), last, wide)
+        builder.position_at_end(wide)
         with _blocks(builder, _INT(0), self.columns, _INT(4 * whole)) as (first, after):
             self.rows_of([_Vector(builder.add(first, _INT(v * whole)), whole) for v in range(4)])
         # More than one and a half are left: a whole one, and what fits of another.
         with _blocks(builder, after(), self.columns, _INT(2 * whole), least=_INT(whole + half + 1)) as (first, after):
             second = builder.add(first, _INT(whole))
             self.rows_of([_Vector(first, whole), self.part(second, whole)])
-        place = after()
-        rest = builder.sub(self.columns, place)
-        for wholes, lanes, least in ((1, half, whole), (0, whole, half), (0, half, 0)):
-            most = wholes * whole + lanes
-            fits = builder.and_(
-                builder.icmp_signed(">", rest, _INT(least)), builder.icmp_signed("<=", rest, _INT(most))
-            )
-            with builder.if_then(fits):
-                first = builder.add(place, _INT(wholes * whole))
-                self.rows_of([_Vector(place, whole)] * wholes + [self.part(first, lanes)])
+        with _blocks(builder, after(), self.columns, _INT(whole + half), least=_INT(whole + 1)) as (first, after):
+            second = builder.add(first, _INT(whole))
+            self.rows_of([_Vector(first, whole), self.part(second, half)])
+        rest = after()
+        behind = builder.block
+        end = builder.append_basic_block("columns")
+        builder.cbranch(builder.icmp_signed("<", rest, self.columns), last, end)
+        builder.position_at_end(last)
+        place = builder.phi(_INT)
+        place.add_incoming(_INT(0), entry)
+        place.add_incoming(rest, behind)
+        with builder.if_else(builder.icmp_signed("<=", builder.sub(self.columns, place), _INT(half))) as (few, more):
+            with few:
+                self.rows_of([self.part(place, half)])
+            with more:
+                self.rows_of([self.part(place, whole)])
+        builder.branch(end)
+        builder.position_at_end(end)
 
     def part(self, first: Any, lanes: int) -> _Vector:
         """The columns from ``first`` on that there are, up to so many."""
@@ -117,24 +128,37 @@ class _Product:
         return _Vector(first, lanes, _below(builder, builder.sub(self.columns, first), lanes))
 
     def rows_of(self, across: list[_Vector]) -> None:
-        """All rows of these columns."""
-        place: Any = _INT(0)
-        for height in _processor().heights[max(len(across), 2)]:
-            with _blocks(self.builder, place, self.rows, _INT(height)) as (row, after):
-                self.tile([self.builder.add(row, _INT(r)) for r in range(height)], across)
-            place = after()
+        """All rows of these columns.
 
-    def tile(self, rows: list[Any], across: list[_Vector]) -> None:
-        """These rows of these columns: started, summed, and written or taken off."""
+        What is left of them below a tile of the full height is cut into lower ones, of which there are few; but where a
+        single vector is all there is across, into one of just that height, since going from tile to tile is what takes
+        the time there.
+        """
         builder = self.builder
-        sums = self.summed(
-            [_behind(builder, self.a, builder.mul(self.placed(row, self.rows_by_places), self.a_row)) for row in rows],
-            across,
-            [[self.start(row, vector) for vector in across] for row in rows],
-        )
+        heights = _processor().heights[max(len(across), 2)]
+        place: Any = _INT(0)
+        for height in heights if len(across) > 1 else heights[:1]:
+            with _blocks(builder, place, self.rows, _INT(height)) as (row, after):
+                self.tile(row, height, across)
+            place = after()
+        if len(across) > 1:
+            return
+        end = builder.append_basic_block("rows")
+        chosen = builder.switch(builder.sub(self.rows, place), end)
+        for height in range(1, heights[0]):
+            chosen.add_case(_INT(height), builder.append_basic_block(f"rows.{height}"))
+            builder.position_at_end(chosen.cases[-1][1])
+            self.tile(place, height, across)
+            builder.branch(end)
+        builder.position_at_end(end)
+
+    def tile(self, first: Any, height: int, across: list[_Vector]) -> None:
+        """So many rows of these columns from ``first`` on: started, summed, and written or taken off."""
+        builder = self.builder
+        sums = self.summed(self.left(first, height), across, self.starts(first, height, across))
         places = [
-            [_behind(builder, self.c, builder.add(builder.mul(row, self.c_row), vector.first)) for vector in across]
-            for row in rows
+            [_behind(builder, row, vector.first) for vector in across]
+            for row in self.below(self.c, self.c_row, first, height)
         ]
         with builder.if_else(self.descends) as (descends, writes):
             with descends:
@@ -145,6 +169,22 @@ class _Product:
     def placed(self, number: Any, by_places: bool) -> Any:
         """Where a row or a column of A lies: at its place, or at its own number."""
         return self.builder.load(_behind(self.builder, self.places, number)) if by_places else number
+
+    def left(self, first: Any, height: int) -> list[Any]:
+        """Where so many rows of A start."""
+        if not self.rows_by_places:
+            return self.below(self.a, self.a_row, first, height)
+        numbers = [self.builder.add(first, _INT(r)) for r in range(height)]
+        return [
+            _behind(self.builder, self.a, self.builder.mul(self.placed(number, True), self.a_row)) for number in numbers
+        ]
+
+    def below(self, matrix: Any, distance: Any, first: Any, height: int) -> list[Any]:
+        """Where so many rows of a matrix start."""
+        rows = [_behind(self.builder, matrix, self.builder.mul(first, distance))]
+        for _ in range(1, height):
+            rows.append(_behind(self.builder, rows[-1], distance))
+        return rows
 
     def write(self, places: list[list[Any]], sums: list[list[Any]], across: list[_Vector]) -> None:
         """Each sum to its place."""
@@ -168,14 +208,24 @@ class _Product:
             self.write([places[r]], [after], across)
             before = following
 
-    def start(self, row: Any, vector: _Vector) -> Any:
-        """What the sums of this row start from. Where that is 0, all is masked."""
+    def starts(self, first: Any, height: int, across: list[_Vector]) -> list[list[Any]]:
+        """What the sums of these rows start from: zeros, or what is read."""
         builder = self.builder
-        mask = _everywhere(builder, self.started, ir.VectorType(_BIT, vector.lanes))
-        if vector.mask is not None:
-            mask = builder.and_(mask, vector.mask)
-        place = _behind(builder, self.init, builder.add(builder.mul(row, self.init_row), vector.first))
-        return _load(builder, place, self.element, vector.lanes, mask)
+        zeros = [[ir.Constant(ir.VectorType(self.element, v.lanes), [0.0] * v.lanes) for v in across]] * height
+        before = builder.block
+        with builder.if_then(self.started):
+            rows = self.below(self.init, self.init_row, first, height)
+            read = [
+                [_load(builder, _behind(builder, row, v.first), self.element, v.lanes, v.mask) for v in across]
+                for row in rows
+            ]
+            started = builder.block
+        found = [[builder.phi(zero.type) for zero in row] for row in zeros]
+        for places, nothing, values in zip(found, zeros, read, strict=True):
+            for place, zero, value in zip(places, nothing, values, strict=True):
+                place.add_incoming(zero, before)
+                place.add_incoming(value, started)
+        return found
 
     def summed(self, left: list[Any], across: list[_Vector], starts: list[list[Any]]) -> list[list[Any]]:
         """The loop over the inner axis: each number of a column of A times a row of B."""

@@ -140,11 +140,14 @@ def _input_gradient(op: Any, delta: Any, w: Any, work: Any, batch: int) -> None:
         across = min(PANEL_WIDTH, fan_in - k)
         for j in range(0, units, _PANEL_DEPTH):
             deep = min(_PANEL_DEPTH, units - j)
-            transpose(shifted(w, k * units + j), units, across, deep, panel, PANEL_WIDTH)
+            transposed = shifted(w, k * units + j)
+            if units > 1:  # else it is a row as it stands
+                transpose(transposed, units, across, deep, panel, PANEL_WIDTH)
+                transposed = panel
             place = shifted(dx, k)
             started = adds or j > 0
             multiply_terms(
-                shifted(delta, j), units, 1, integers_at(op[PLACES]), panel, PANEL_WIDTH, place, fan_in,
+                shifted(delta, j), units, 1, integers_at(op[PLACES]), transposed, PANEL_WIDTH, place, fan_in,
                 batch, across, deep, place, fan_in, started, False, 0.0,
             )  # fmt: skip
 
