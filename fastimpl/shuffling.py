@@ -8,12 +8,13 @@ interval", 2019), which rejects what would make it uneven. All of it is integer 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 
-from fastimpl.jit import inlined, walker
+from fastimpl.jit import inlined, intrinsic, types, walker
 from fastimpl.memory import integers_at
 from fastimpl.splitmix import MOST_SEED as MOST_SEED
 from fastimpl.splitmix import STEP, mix
@@ -21,28 +22,65 @@ from gradproof.errors import ArgumentError
 
 MOST_SAMPLES = 2**32 - 1
 
+TOGETHER: Final = 64
+"""Draws that are made at a time."""
+
 _LOW = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
 _ONE = np.uint64(1)
 
 
+@intrinsic
+def _room(typing: Any) -> Any:
+    """Room on the stack for ``TOGETHER`` whole numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        with builder.goto_entry_block():
+            room = builder.alloca(ir.ArrayType(ir.IntType(64), TOGETHER))
+        return builder.bitcast(room, ir.IntType(64).as_pointer())
+
+    return types.CPointer(types.int64)(), generate
+
+
+@inlined()
+def _draw_together(places: Any, state: Any, last: int) -> bool:
+    """Draws the places for ``TOGETHER`` numbers from ``last`` down. Returns whether none may have to be rejected."""
+    certain = True
+    for i in range(TOGETHER):
+        bound = np.uint64(last + 1 - i)
+        product = (mix(state + np.uint64(i + 1) * STEP) >> _S32) * bound
+        places[i] = np.int64(product >> _S32)
+        certain &= product & _LOW >= bound
+    return certain
+
+
 @inlined()
 def shuffle(order: Any, samples: int, seed: Any, epoch: int) -> None:
-    """Writes the epoch's order into ``order``."""
+    """Writes the epoch's order into ``order``. Draws are made in vectors as long as none may have to be rejected."""
     for i in range(samples):
         order[i] = i
     state = mix(mix(seed) + (np.uint64(epoch) + _ONE) * STEP)
-    for last in range(samples - 1, 0, -1):
-        bound = np.uint64(last + 1)
-        while True:
-            state += STEP
-            product = (mix(state) >> _S32) * bound
-            low = product & _LOW
-            # The division is needed only where the draw may be one of those that make it uneven.
-            if low >= bound or low >= (_LOW + _ONE - bound) % bound:
-                break
-        place = np.int64(product >> _S32)
-        order[last], order[place] = order[place], order[last]
+    places = _room()
+    last = samples - 1
+    while last > 0:
+        after = max(last - TOGETHER, 0)
+        if last >= TOGETHER and _draw_together(places, state, last):
+            state += np.uint64(TOGETHER) * STEP
+            for i in range(TOGETHER):
+                order[last - i], order[places[i]] = order[places[i]], order[last - i]
+        else:
+            for upper in range(last, after, -1):
+                bound = np.uint64(upper + 1)
+                while True:
+                    state += STEP
+                    product = (mix(state) >> _S32) * bound
+                    low = product & _LOW
+                    # The division is needed only where the draw may be one of those that make it uneven.
+                    if low >= bound or low >= (_LOW + _ONE - bound) % bound:
+                        break
+                place = np.int64(product >> _S32)
+                order[upper], order[place] = order[place], order[upper]
+        last = after
 
 
 @walker("void(int64, int64, uint64, int64)")
