@@ -428,8 +428,8 @@ def panel_like(typing: Any, pointer: Any) -> Any:
 def transpose(typing: Any, source: Any, source_row: Any, rows: Any, columns: Any, panel: Any, panel_row: Any) -> Any:
     """Writes the transpose of a matrix (rows, columns) into a panel whose rows start ``panel_row`` numbers apart.
 
-    It is done in squares of a vector's width, and the panel is written up to whole squares: what lies behind the
-    matrix there has no meaning.
+    It is done in squares of a vector's width, or halves of them where columns end, and the panel is written up to
+    these: what lies behind the matrix there has no meaning.
     """
     integer = types.int64
 
@@ -446,43 +446,47 @@ def _transpose(
     builder: Any, element: Any, source: Any, source_row: Any, rows: Any, columns: Any, panel: Any, panel_row: Any
 ) -> None:
     lanes = _lanes(element)
-    last = builder.sub(rows, _INT(1))
-    squares_down, squares_across = (
-        builder.mul(builder.sdiv(builder.add(count, _INT(lanes - 1)), _INT(lanes)), _INT(lanes))
-        for count in (rows, columns)
-    )
-    with (
-        _blocks(builder, _INT(0), squares_down, _INT(lanes)) as (row, _),
-        _blocks(builder, _INT(0), squares_across, _INT(lanes)) as (column, _),
-    ):
-        mask = _below(builder, builder.sub(columns, column), lanes)
-        vectors = []
-        for lane in range(lanes):
-            at = builder.add(row, _INT(lane))
-            at = builder.select(builder.icmp_signed("<", at, last), at, last)
-            place = _behind(builder, source, builder.add(builder.mul(at, source_row), column))
-            vectors.append(_load(builder, place, element, lanes, mask))
-        for lane, vector in enumerate(_transposed(builder, vectors)):
-            at = builder.add(builder.mul(builder.add(column, _INT(lane)), panel_row), row)
-            _store(builder, vector, _behind(builder, panel, at), None)
+    half = lanes // 2
+    with _blocks(builder, _INT(0), rows, _INT(lanes), least=_INT(1)) as (row, _):
+        places = [_behind(builder, source, builder.mul(row, source_row))]
+        for lane in range(1, lanes):
+            inside = builder.icmp_signed("<", builder.add(row, _INT(lane)), rows)
+            places.append(_behind(builder, places[-1], builder.select(inside, source_row, _INT(0))))
+
+        def block(column: Any, across: int) -> None:
+            mask = _below(builder, builder.sub(columns, column), across)
+            vectors = [_load(builder, _behind(builder, p, column), element, across, mask) for p in places]
+            target = _behind(builder, panel, builder.add(builder.mul(column, panel_row), row))
+            for vector in _transposed(builder, vectors):
+                _store(builder, vector, target, None)
+                target = _behind(builder, target, panel_row)
+
+        with _blocks(builder, _INT(0), columns, _INT(lanes), least=_INT(half + 1)) as (column, after):
+            block(column, lanes)
+        with _blocks(builder, after(), columns, _INT(half), least=_INT(1)) as (column, _):
+            block(column, half)
 
 
 def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
-    """The columns of a square: blocks of 1, then of 2, 4 … change places across the diagonal."""
-    lanes = len(vectors)
+    """The columns of a square, or of half of it: blocks of 1, then of 2, 4 … change places across the diagonal.
+
+    Of rows of half the length, two stand in each vector.
+    """
+    lanes, across = len(vectors), vectors[0].type.count
+
+    def chosen(first: Any, second: Any, numbers: list[int]) -> Any:
+        return builder.shuffle_vector(
+            first, second, ir.Constant(ir.VectorType(_INT32, lanes), [_INT32(n) for n in numbers])
+        )
+
+    if across < lanes:
+        vectors = [chosen(*pair, list(range(lanes))) for pair in zip(vectors, vectors[across:], strict=False)]
     distance = 1
-    while distance < lanes:
-        for i in (i for i in range(lanes) if not i & distance):
+    while distance < across:
+        for i in (i for i in range(across) if not i & distance):
             j = i | distance
-            low, high = (
-                [lane if not lane & distance else lanes + lane - distance for lane in range(lanes)],
-                [lane + distance if not lane & distance else lanes + lane for lane in range(lanes)],
-            )
-            vectors[i], vectors[j] = (
-                builder.shuffle_vector(
-                    vectors[i], vectors[j], ir.Constant(ir.VectorType(_INT32, lanes), [_INT32(n) for n in chosen])
-                )
-                for chosen in (low, high)
-            )
+            low = [lane if not lane & distance else lanes + lane - distance for lane in range(lanes)]
+            high = [lane + distance if not lane & distance else lanes + lane for lane in range(lanes)]
+            vectors[i], vectors[j] = (chosen(vectors[i], vectors[j], numbers) for numbers in (low, high))
         distance *= 2
     return vectors
