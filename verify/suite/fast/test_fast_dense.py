@@ -32,9 +32,9 @@ from verify.judge import judge
 from verify.strategies import seeded_case
 
 ALL_BY_BLAS = 7
-UNITS = (1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 23, 24, 25, 31, 32, 33, 40, 41, 47, 48, 49, 63, 64, 65, 81)
+UNITS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15, 16, 17, 23, 24, 25, 31, 32, 33, 40, 41, 47, 48, 49, 63, 64, 65, 81)
 """Around halves and multiples of the lanes of every vector, 4 to 16, and of the blocks of four of them."""
-BATCHES = (1, 2, 3, 5, 6, 7, 8, 9, 15)
+BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)
 """Every remainder of every height of a tile."""
 FAN_INS = (1, 2, 9, 17)
 LARGER = ((3, 65, 64), (5, 64, 129), (9, 130, 66), (14, 7, 200), (70, 129, 3))
