@@ -102,7 +102,10 @@ THRESHOLD: Final = 42
 PLACES: Final = 43
 """Address of the numbers 0, 1, 2 …: the places of samples, or of units, that lie one behind another."""
 
-COLUMNS: Final = 44
+GRADIENT: Final = 44
+"""Where the gradients of a range of parameters lie in their buffer: at START, or where those of a block before lay."""
+
+COLUMNS: Final = 45
 
 SLOTS: Final = (INPUT, OUTPUT, D_INPUT, D_OUTPUT, SLOPE, TARGET, COEFFICIENT)
 """The columns that are offsets in the workspace."""

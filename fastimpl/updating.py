@@ -23,6 +23,7 @@ from fastimpl.table import (
     EPSILON,
     FACTOR,
     FRESH,
+    GRADIENT,
     INSIDE,
     LIMIT,
     MOMENTUM,
@@ -39,8 +40,8 @@ from gradproof.network import Network, is_bias
 from gradproof.optimiser import Optimiser
 
 UPDATED_FROM: Final = 4096
-"""Numbers of a weight from which its own layer updates it, while its gradient is in the cache. Smaller ones are updated
-all at once at the end of a step."""
+"""Numbers of a weight from which its own layer updates it, a block at a time, while the block's gradient is in the
+cache. Smaller ones are updated all at once at the end of a step."""
 DESCENDED_FROM: Final = 512
 """The same for plain descent, which is made within the product that gives the gradient, and costs nothing besides."""
 
@@ -130,7 +131,8 @@ class Updating:
         reals[FRESH] = 1.0 if starts and optimiser.momentum == 0.0 else 1.0 - dampening
         by_value = clipping is not None and clipping.by == "value"
         reals[LIMIT] = clipping.limit if clipping is not None and by_value else math.inf
-        cells = {**_CELLS[optimiser.variant], START: start, STOP: stop, STRIDE: self.parameters.trained}
+        cells = {**_CELLS[optimiser.variant], START: start, STOP: stop, GRADIENT: start}
+        cells[STRIDE] = self.parameters.trained
         cells[PLAIN] = int(clipping is None and not decays)
         if decay is not None and decays and decay.place != "gradient":
             reals[DECOUPLED_L2 if decay.kind == "l2" else DECOUPLED_L1] = decay.strength

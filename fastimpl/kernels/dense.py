@@ -33,6 +33,8 @@ from fastimpl.table import (
     PRODUCT,
     RATE,
     SOURCE,
+    START,
+    STOP,
     UNITS,
     UPDATES,
     WEIGHT,
@@ -66,6 +68,12 @@ SMALLEST_WEIGHT: Final = 1024
 PANEL_WIDTH: Final = 64
 """Rows of W that are transposed into the panel at a time."""
 _PANEL_DEPTH: Final = PANEL // PANEL_WIDTH
+
+BLOCK: Final = 12288
+"""Numbers of ∂L/∂W that are computed at a time, or those of ``_BLOCK_STEP`` rows where they are more: so few that they,
+the columns of x that they are made of, and delta stay in the second-level cache."""
+_BLOCK_STEP: Final = 24
+"""Rows in whose multiples it is done: the highest tiles divide it, and as many fill whole cache lines of x."""
 
 
 def products_by_blas(batch: int, fan_in: int, units: int, threads: int = 1) -> int:
@@ -153,57 +161,60 @@ def _input_gradient(op: Any, delta: Any, w: Any, work: Any, batch: int) -> None:
 
 
 @spliced
-def _weight_gradient(op: Any, x: Any, places: Any, delta: Any, dw: Any, batch: int) -> None:
-    """∂L/∂W = xᵀ @ delta."""
-    fan_in, units = op[WIDTH], op[UNITS]
-    adds = op[ADD_D_WEIGHT] != 0
-    if op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0:
-        beta = 1.0 if adds else 0.0
-        call_gemm(op[GEMM], False, True, units, fan_in, batch, 1.0, delta, units, x, fan_in, beta, dw, units)
-    else:
-        multiply_terms(x, 1, fan_in, places, delta, units, dw, units, fan_in, units, batch, dw, units, adds, False, 0.0)
+def _weight_gradient(op: Any, x: Any, places: Any, delta: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> None:
+    """∂L/∂W = xᵀ @ delta, some rows at a time, and at once what the row's own update makes of them.
 
-
-@spliced
-def _descend(op: Any, x: Any, places: Any, delta: Any, w: Any, batch: int) -> None:
-    """W ← W − η xᵀ @ delta, in one pass over the weights in place of three."""
+    Plain descent, W ← W − η xᵀ @ delta, is made within the product. For any other rule each block of ∂L/∂W is written
+    over the one before, which has been used: so they all stay in the cache, and the rule finds them there.
+    """
     fan_in, units = op[WIDTH], op[UNITS]
+    adds, updates, descends = op[ADD_D_WEIGHT] != 0, op[UPDATES] != 0, op[PRODUCT] != 0
+    by_blas = op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0
     rate = reals_at(op[NOW])[RATE]
-    if op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0:
-        call_gemm(op[GEMM], False, True, units, fan_in, batch, -rate, delta, units, x, fan_in, 1.0, w, units)
-    else:
-        multiply_terms(x, 1, fan_in, places, delta, units, w, units, fan_in, units, batch, w, units, False, True, rate)
+    high = fan_in
+    if not by_blas and fan_in * units > BLOCK:
+        high = max(BLOCK // (_BLOCK_STEP * units), 1) * _BLOCK_STEP
+    first = 0
+    while first < fan_in:  # a range of unknown step would divide once more, which a small layer would feel
+        rows = min(high, fan_in - first)
+        w = shifted(theta, op[WEIGHT] + first * units)
+        place = w if descends else shifted(dtheta, op[D_WEIGHT] + (0 if updates else first * units))
+        if by_blas:
+            factor, beta = -rate if descends else 1.0, 1.0 if descends or adds else 0.0
+            call_gemm(op[GEMM], False, True, units, fan_in, batch, factor, delta, units, x, fan_in, beta, place, units)
+        else:
+            multiply_terms(
+                shifted(x, first), 1, fan_in, places, delta, units, place, units,
+                rows, units, batch, place, units, adds, descends, rate,
+            )  # fmt: skip
+        if updates and not descends:
+            update = integers_at(op[UPDATES])
+            update[START] = op[WEIGHT] + first * units
+            update[STOP] = update[START] + rows * units
+            call_kernel(
+                update[FORWARD],
+                op[UPDATES],
+                update[HYPER],
+                address_of(theta),
+                address_of(dtheta),
+                address_of(work),
+                batch,
+            )
+        first += rows
 
 
 @kernel(EXACT)
 def dense_backward(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """With delta = ∂L/∂z: ∂L/∂W = xᵀ @ delta, ∂L/∂b = Σ delta over the batch, ∂L/∂x = delta @ Wᵀ.
 
-    Where the row updates its weight itself, the error has passed through W by then. Plain descent is made within the
-    product; the kernel of any other rule is called at once. (To call it block by block of ∂L/∂W, while the block is in
-    the second-level cache, was measured to gain nothing: Adam's step is bound by its roots and quotients.)
+    Where the row updates its weight itself, the error has passed through W by then.
     """
     delta = shifted(work, op[D_OUTPUT])
     if op[D_BIAS] != NONE:
         _bias_gradient(op, delta, dtheta, batch)
     if op[D_INPUT] != NONE:
         _input_gradient(op, delta, shifted(theta, op[WEIGHT]), work, batch)
-    if op[D_WEIGHT] == NONE:
-        return 0.0
-    x, places = _samples(op, work)
-    if op[UPDATES] != 0 and op[PRODUCT] != 0:
-        _descend(op, x, places, delta, shifted(theta, op[WEIGHT]), batch)
-        return 0.0
-    _weight_gradient(op, x, places, delta, shifted(dtheta, op[D_WEIGHT]), batch)
-    if op[UPDATES] != 0:
-        update = integers_at(op[UPDATES])
-        call_kernel(
-            update[FORWARD],
-            op[UPDATES],
-            update[HYPER],
-            address_of(theta),
-            address_of(dtheta),
-            address_of(work),
-            batch,
-        )
+    if op[D_WEIGHT] != NONE:
+        x, places = _samples(op, work)
+        _weight_gradient(op, x, places, delta, theta, dtheta, work, batch)
     return 0.0

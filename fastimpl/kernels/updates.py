@@ -35,6 +35,7 @@ from fastimpl.table import (
     EPSILON,
     FACTOR,
     FRESH,
+    GRADIENT,
     INSIDE,
     LIMIT,
     MOMENTUM,
@@ -82,7 +83,8 @@ def _decoupled(op: Any, hyper: Any, theta: Any) -> None:
 @inlined(EXACT)
 def _prepared(op: Any, hyper: Any, theta: Any, dtheta: Any) -> tuple[int, Any, Any, float]:
     """(count, θ, g, rate) of the range. Clips its gradients, adds coupled decay, takes decoupled decay off."""
-    count, w, dw, now = op[STOP] - op[START], shifted(theta, op[START]), shifted(dtheta, op[START]), reals_at(op[NOW])
+    count, now = op[STOP] - op[START], reals_at(op[NOW])
+    w, dw = shifted(theta, op[START]), shifted(dtheta, op[GRADIENT])
     if op[PLAIN] == 0:
         factor, limit = now[CLIP], hyper[LIMIT]
         l2, l1 = hyper[COUPLED_L2], hyper[COUPLED_L1]

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 
 import fastimpl
-from fastimpl.kernels.dense import products_by_blas
+from fastimpl.kernels.dense import BLOCK, products_by_blas
 from fastimpl.plan import plan
 from fastimpl.program import bind
+from fastimpl.running import Run
+from fastimpl.settings import checked_settings
 from fastimpl.table import GEMM
 from fastimpl.updating import updated_within
 from gradproof.case import Case
@@ -39,6 +41,8 @@ BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)
 FAN_INS = (1, 2, 9, 17)
 LARGER = ((3, 65, 64), (5, 64, 129), (9, 130, 66), (14, 7, 200), (70, 129, 3))
 """More than one panel of the transposed weight, either way."""
+IN_BLOCKS = ((4, 130, 130), (2, 30, 600))
+"""∂L/∂W in more than one block of rows, the last one smaller; where a block is of the fewest rows too."""
 
 
 def whole(generator: np.random.Generator, *shape: int) -> np.ndarray:
@@ -73,7 +77,7 @@ def by_blas(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("by_blas", [0], indirect=True)
 def test_every_cut_of_our_own_products_is_exact(by_blas: int, dtype: Dtype) -> None:
-    for batch, fan_in, units in (*product(BATCHES, FAN_INS, UNITS), *LARGER):
+    for batch, fan_in, units in (*product(BATCHES, FAN_INS, UNITS), *LARGER, *IN_BLOCKS):
         demand_exact(layer_case(batch, fan_in, units, dtype))
     for batch, fan_in in product(BATCHES, UNITS):  # columns of ∂L/∂x and rows of ∂L/∂W
         demand_exact(layer_case(batch, fan_in, 6, dtype, bias=False))
@@ -177,7 +181,7 @@ def test_steps_as_large_as_the_weights_are_exact(
     set_updated_from(updated_from, 1)
     loss = Loss("half_squared_error", "sum")
     for (batch, fan_in, units), scale, rate in product(
-        (*product((1, 6, 9), (1, 8, 31), (1, 7, 16, 33, 70)), (3, 300, 70)), (0.0, 1.0), (1.0, 2.0)
+        (*product((1, 6, 9), (1, 8, 31), (1, 7, 16, 33, 70)), *IN_BLOCKS), (0.0, 1.0), (1.0, 2.0)
     ):
         generator = np.random.default_rng(batch + fan_in + units)
         network = Network((fan_in,), (Dense(units),), loss)
@@ -210,7 +214,7 @@ def test_descent_within_our_own_product_is_that_of_the_gradient_bit_by_bit(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rule", ["adam", "momentum"])
-@pytest.mark.parametrize("size", [(50, 20), (1, 33), (7, 1)])
+@pytest.mark.parametrize("size", [(50, 20), (1, 33), (7, 1), *(size[1:] for size in IN_BLOCKS)])
 def test_an_update_that_a_layer_calls_for_is_that_of_the_end(
     size: tuple[int, int], rule: str, dtype: Dtype, updated_from: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +233,21 @@ def test_an_update_that_a_layer_calls_for_is_that_of_the_end(
     at_the_end = trained(case, optimiser, epochs=3)
     for name, value in at_the_end.items():
         np.testing.assert_array_equal(by_layers[name], value, err_msg=name, strict=True)
+
+
+@pytest.mark.parametrize("size", IN_BLOCKS)
+def test_each_block_of_the_gradient_is_written_over_the_one_before(size: tuple[int, int, int]) -> None:
+    batch, fan_in, units = size
+    assert fan_in * units > BLOCK
+    network = Network((fan_in,), (Dense(units),), Loss("half_squared_error", "sum"))
+    case = seeded_case(network, batch, seed=3)
+    adam = Optimiser("adam", 0.1, beta1=0.9, beta2=0.99, epsilon=1e-8)
+    data = np.asarray(case.inputs), np.asarray(case.targets)
+    run = Run(checked_settings(network, case.parameters, *data, optimiser=adam, epochs=1, batch_size=None))
+    run.advance(one=False)
+    (gradient,) = run.program.plan.parameters.views(run.program.dtheta, ["0.weight"]).values()
+    (rows,) = np.nonzero(np.any(gradient != 0, axis=1))
+    assert 0 < len(rows) == rows[-1] + 1 < fan_in
 
 
 # Which path is taken, and on which processor.

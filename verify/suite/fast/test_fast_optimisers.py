@@ -346,7 +346,8 @@ def test_the_variant_that_ran_is_told_from_all_others(optimiser: Optimiser) -> N
 
 # Where and how a weight is updated.
 
-LARGE = Network((40,), (Dense(48), TANH, Dense(24)), Loss("half_squared_error", "batch_mean"))
+LARGE = Network((130,), (Dense(100), TANH, Dense(24)), Loss("half_squared_error", "batch_mean"))
+"""The gradient of its first weight is computed in two blocks, of which the second is smaller."""
 FOLLOWED = [o for o in EVERY if o.clipping is None or (o.clipping.by == "value" and not o.clipping.after_decay)]
 
 
