@@ -6,6 +6,9 @@ by some vectors is summed over operands that stay where they lie, and written on
 
 All matrices lie row by row. Columns that fill no whole vector are masked. Each number of a result is summed over the
 inner axis in its order, whatever tile it falls into, so that how a matrix is cut changes no bit.
+
+While a tile is summed the memory is idle. A processor fetches by itself what follows in memory, but not what follows in
+a strip of a matrix, whose rows lie far apart; so the tiles of a wide strip fetch what is read next.
 """
 
 from __future__ import annotations
@@ -25,7 +28,15 @@ from fastimpl.jit import intrinsic, types
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
+_BIT = ir.IntType(1)
+_BYTE = ir.IntType(8)
 _DOUBLE = ir.DoubleType()
+
+
+_WIDEST: Final = 4
+"""Vectors across a strip."""
+_LINE: Final = 64
+"""Bytes of a cache line."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,18 @@ class _Vector:
 
 
 @dataclass(frozen=True)
+class _Line:
+    """A cache line of each of ``most`` rows that are read next, from ``first`` on: ``row`` numbers apart, or as far as
+    A's terms are where they are ``of_a``.
+    """
+
+    first: Any
+    row: Any
+    most: Any
+    of_a: Any
+
+
+@dataclass(frozen=True)
 class _Product:
     """The arguments of a product, and the code that is made of them; see ``multiply_rows`` and ``multiply_terms``."""
 
@@ -97,8 +120,8 @@ class _Product:
         wide, last = (builder.append_basic_block(name) for name in ("wide", "last"))
         builder.cbranch(builder.icmp_signed("<=", self.columns, _INT(whole)), last, wide)
         builder.position_at_end(wide)
-        with _blocks(builder, _INT(0), self.columns, _INT(4 * whole)) as (first, after):
-            self.rows_of([_Vector(builder.add(first, _INT(v * whole)), whole) for v in range(4)])
+        with _blocks(builder, _INT(0), self.columns, _INT(_WIDEST * whole)) as (first, after):
+            self.rows_of([_Vector(builder.add(first, _INT(v * whole)), whole) for v in range(_WIDEST)])
         # More than one and a half are left: a whole one, and what fits of another.
         with _blocks(builder, after(), self.columns, _INT(2 * whole), least=_INT(whole + half + 1)) as (first, after):
             second = builder.add(first, _INT(whole))
@@ -155,7 +178,8 @@ class _Product:
     def tile(self, first: Any, height: int, across: list[_Vector]) -> None:
         """So many rows of these columns from ``first`` on: started, summed, and written or taken off."""
         builder = self.builder
-        sums = self.summed(self.left(first, height), across, self.starts(first, height, across))
+        ahead = self.line_ahead(first, height, across) if len(across) == _WIDEST else None
+        sums = self.summed(self.left(first, height), across, self.starts(first, height, across), ahead)
         places = [
             [_behind(builder, row, vector.first) for vector in across]
             for row in self.below(self.c, self.c_row, first, height)
@@ -227,8 +251,37 @@ class _Product:
                 place.add_incoming(value, started)
         return found
 
-    def summed(self, left: list[Any], across: list[_Vector], starts: list[list[Any]]) -> list[list[Any]]:
-        """The loop over the inner axis: each number of a column of A times a row of B."""
+    def line_ahead(self, top: Any, height: int, across: list[_Vector]) -> _Line:
+        """What is fetched beside so many rows from ``top`` on: with the first ones the first line, and so on.
+
+        Where rows of A lie at places, it is of the next strip of B. Else it is of the next strip of C, to be written or
+        descended; but with the first strip, where A is a transpose, of the columns that follow in its memory: it is cut
+        into blocks of rows.
+        """
+        builder = self.builder
+        strip = sum(vector.lanes for vector in across)
+        line = _LINE // _size(self.element)
+        place = builder.mul(builder.udiv(top, _INT(height)), _INT(line))
+        following = builder.add(builder.add(across[0].first, _INT(strip)), self.least(place, _INT(strip - line)))
+        if self.rows_by_places:
+            return _Line(_behind(builder, self.b, following), self.b_row, self.inner, _BIT(0))
+        transposed = builder.icmp_signed("==", self.a_row, _INT(1))
+        of_a = builder.and_(transposed, builder.icmp_signed("==", across[0].first, _INT(0)))
+        column = builder.add(self.rows, self.least(place, builder.sub(self.rows, _INT(1))))
+        first = builder.select(of_a, _behind(builder, self.a, column), _behind(builder, self.c, following))
+        return _Line(first, self.c_row, builder.select(of_a, self.inner, self.rows), of_a)
+
+    def least(self, a: Any, b: Any) -> Any:
+        """The smaller of two counts."""
+        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
+
+    def summed(
+        self, left: list[Any], across: list[_Vector], starts: list[list[Any]], ahead: _Line | None
+    ) -> list[list[Any]]:
+        """The loop over the inner axis: each number of a column of A times a row of B.
+
+        With each term a line ahead is fetched, and not all at once, which would hold up what is read now.
+        """
         builder = self.builder
         before = builder.block
         head, body, end = (builder.append_basic_block(name) for name in ("inner", "term", "summed"))
@@ -242,18 +295,22 @@ class _Product:
                 place.add_incoming(start, before)
         builder.cbranch(builder.icmp_signed("<", t, self.inner), body, end)
         builder.position_at_end(body)
+        step = builder.mul(self.placed(t, not self.rows_by_places), self.a_step)
+        if ahead is not None:
+            with builder.if_then(builder.icmp_signed("<", t, ahead.most)):
+                apart = builder.select(ahead.of_a, step, builder.mul(t, ahead.row))
+                _fetch(builder, _behind(builder, ahead.first, apart))
         at = builder.mul(t, self.b_row)
         right = [
             _load(builder, _behind(builder, self.b, builder.add(at, v.first)), self.element, v.lanes, v.mask)
             for v in across
         ]
-        step = builder.mul(self.placed(t, not self.rows_by_places), self.a_step)
         for pointer, row in zip(left, sums, strict=True):
             number = builder.load(_behind(builder, pointer, step))
             for place, vector in zip(row, right, strict=True):
                 product = builder.fmul(_everywhere(builder, number, vector.type), vector, flags=("contract",))
-                place.add_incoming(builder.fadd(place, product, flags=("contract",)), body)
-        t.add_incoming(builder.add(t, _INT(1)), body)
+                place.add_incoming(builder.fadd(place, product, flags=("contract",)), builder.block)
+        t.add_incoming(builder.add(t, _INT(1)), builder.block)
         builder.branch(head)
         builder.position_at_end(end)
         return sums
@@ -323,6 +380,15 @@ def _store(builder: Any, vector: Any, pointer: Any, mask: Any) -> None:
     else:
         arguments = [vector, pointer, _INT32(size), mask]
         _call_masked(builder, f"store.v{lanes}f{8 * size}", ir.VoidType(), arguments)
+
+
+def _fetch(builder: Any, pointer: Any) -> None:
+    """Asks for the cache line there, into the second-level cache. A place that is no memory is let be."""
+    address = builder.bitcast(pointer, _BYTE.as_pointer())
+    to_read, second_level, data = _INT32(0), _INT32(2), _INT32(1)
+    kind = ir.FunctionType(ir.VoidType(), [address.type, _INT32, _INT32, _INT32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [address, to_read, second_level, data])
 
 
 def _call_masked(builder: Any, name: str, returned: Any, arguments: list[Any]) -> Any:
