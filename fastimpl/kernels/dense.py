@@ -161,6 +161,17 @@ def _input_gradient(op: Any, delta: Any, w: Any, work: Any, batch: int) -> None:
 
 
 @spliced
+def _updated(op: Any, first: int, rows: int, theta: Any, dtheta: Any, work: Any, batch: int) -> None:
+    """Calls the row's update for so many rows of W, from the first on."""
+    update, units = integers_at(op[UPDATES]), op[UNITS]
+    update[START] = op[WEIGHT] + first * units
+    update[STOP] = update[START] + rows * units
+    call_kernel(
+        update[FORWARD], op[UPDATES], update[HYPER], address_of(theta), address_of(dtheta), address_of(work), batch
+    )
+
+
+@spliced
 def _weight_gradient(op: Any, x: Any, places: Any, delta: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> None:
     """∂L/∂W = xᵀ @ delta, some rows at a time, and at once what the row's own update makes of them.
 
@@ -168,38 +179,31 @@ def _weight_gradient(op: Any, x: Any, places: Any, delta: Any, theta: Any, dthet
     over the one before, which has been used: so they all stay in the cache, and the rule finds them there.
     """
     fan_in, units = op[WIDTH], op[UNITS]
-    adds, updates, descends = op[ADD_D_WEIGHT] != 0, op[UPDATES] != 0, op[PRODUCT] != 0
-    by_blas = op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0
+    w, dw = shifted(theta, op[WEIGHT]), shifted(dtheta, op[D_WEIGHT])
+    adds, descends = op[ADD_D_WEIGHT] != 0, op[PRODUCT] != 0
+    calls = op[UPDATES] != 0 and not descends
     rate = reals_at(op[NOW])[RATE]
+    place = w if descends else dw
+    if op[BY_BLAS] & D_WEIGHT_BY_BLAS != 0:
+        factor, beta = -rate if descends else 1.0, 1.0 if descends or adds else 0.0
+        call_gemm(op[GEMM], False, True, units, fan_in, batch, factor, delta, units, x, fan_in, beta, place, units)
+        if calls:
+            _updated(op, 0, fan_in, theta, dtheta, work, batch)
+        return
     high = fan_in
-    if not by_blas and fan_in * units > BLOCK:
+    if fan_in * units > BLOCK:
         high = max(BLOCK // (_BLOCK_STEP * units), 1) * _BLOCK_STEP
     first = 0
     while first < fan_in:  # a range of unknown step would divide once more, which a small layer would feel
         rows = min(high, fan_in - first)
-        w = shifted(theta, op[WEIGHT] + first * units)
-        place = w if descends else shifted(dtheta, op[D_WEIGHT] + (0 if updates else first * units))
-        if by_blas:
-            factor, beta = -rate if descends else 1.0, 1.0 if descends or adds else 0.0
-            call_gemm(op[GEMM], False, True, units, fan_in, batch, factor, delta, units, x, fan_in, beta, place, units)
+        multiply_terms(
+            shifted(x, first), 1, fan_in, places, delta, units, place, units,
+            rows, units, batch, place, units, adds, descends, rate,
+        )  # fmt: skip
+        if calls:
+            _updated(op, first, rows, theta, dtheta, work, batch)
         else:
-            multiply_terms(
-                shifted(x, first), 1, fan_in, places, delta, units, place, units,
-                rows, units, batch, place, units, adds, descends, rate,
-            )  # fmt: skip
-        if updates and not descends:
-            update = integers_at(op[UPDATES])
-            update[START] = op[WEIGHT] + first * units
-            update[STOP] = update[START] + rows * units
-            call_kernel(
-                update[FORWARD],
-                op[UPDATES],
-                update[HYPER],
-                address_of(theta),
-                address_of(dtheta),
-                address_of(work),
-                batch,
-            )
+            place = shifted(place, rows * units)
         first += rows
 
 
