@@ -35,7 +35,7 @@ def compile_all() -> Compiled:
     for kernel in (found for found in declared if type(found) is Kernel):
         for dtype in DTYPES:
             start = perf_counter()
-            hits += kernel.compiled(dtype).cache_hits
+            hits += kernel.compiled(dtype).cached
             seconds[f"{kernel.name}, {dtype}"] = perf_counter() - start
     for walker in (found for found in declared if type(found) is Walker):
         start = perf_counter()

@@ -7,15 +7,21 @@ others nor lengthens any function. A *walker* is compiled once and runs any tabl
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Final, TypeVar, cast
 
 import numba
-from numba.core import ccallback, sigutils
+from numba.core import sigutils
 from numba.core import types as numba_types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import _FunctionCompiler  # type: ignore[attr-defined]
+from numba.core.registry import cpu_target
 
 from fastimpl.cache import cache_for
+from fastimpl.compiler import NO_WRAPPERS, Compiler, Part
 from fastimpl.fingerprint import fingerprint_of
 from gradproof.vocabulary import Dtype
 
@@ -35,6 +41,18 @@ error-free tricks of an argument reduction."""
 
 _POINTERS: Final = {"float64": types.CPointer(types.float64), "float32": types.CPointer(types.float32)}
 
+_CALL: Final = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 7, ctypes.c_int64)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel's machine code. name: its symbol; entry: where it starts; cached: whether the cache on disk had it."""
+
+    library: Any
+    name: str
+    entry: int
+    cached: bool
+
 
 class Kernel:
     """A function of one row of a table, compiled for a dtype when its address is first asked for.
@@ -47,33 +65,40 @@ class Kernel:
     def __init__(self, function: Callable[..., float], fastmath: frozenset[str]) -> None:
         self.function = function
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        self._options = _OPTIONS | {"nopython": True, "fastmath": set(fastmath)}
-        self._compiled: dict[Dtype, Any] = {}
+        self._options = _OPTIONS | NO_WRAPPERS | {"nopython": True, "fastmath": set(fastmath)}
+        self._compiled: dict[Dtype, Compiled] = {}
 
-    def compiled(self, dtype: Dtype) -> Any:
-        """The C callback for this dtype, loaded from the cache on disk or compiled now."""
+    def compiled(self, dtype: Dtype) -> Compiled:
+        """What it is for this dtype, loaded from the cache on disk or compiled now."""
         if dtype not in self._compiled:
-            numbers = _POINTERS[dtype]
-            signature = types.float64(
-                types.CPointer(types.int64), types.CPointer(types.float64), numbers, numbers, numbers, types.int64
-            )
-            function, cache = _named_and_cached(self.function, self._options)
-            callback: Any = ccallback.CFunc(
-                function, sigutils.normalize_signature(signature), locals={}, options=self._options
-            )
-            callback._cache = cache
-            callback.compile()
-            self._compiled[dtype] = callback
+            self._compiled[dtype] = self._compile(dtype)
         return self._compiled[dtype]
 
-    def address(self, dtype: Dtype) -> int:
-        """Where the compiled kernel starts, for callers that speak C."""
-        return int(self.compiled(dtype).address)
-
     def entry(self, dtype: Dtype) -> int:
-        """Where it starts for ``fastimpl.memory.call_kernel``: behind the C callback, which would be a second call."""
-        compiled = self.compiled(dtype)
-        return int(compiled._library.get_pointer_to_function(compiled._wrapper_name.removeprefix("cfunc.")))
+        """Where the compiled kernel starts, for ``fastimpl.memory.call_kernel``."""
+        return self.compiled(dtype).entry
+
+    def call(self, dtype: Dtype, *addresses: int | None, batch: int) -> float:
+        """Calls the compiled kernel from Python with the addresses of its five arrays."""
+        result = ctypes.c_double()
+        _CALL(self.entry(dtype))(ctypes.addressof(result), None, *addresses, batch)
+        return result.value
+
+    @global_compiler_lock  # type: ignore[untyped-decorator]
+    def _compile(self, dtype: Dtype) -> Compiled:
+        numbers = _POINTERS[dtype]
+        signature = types.float64(
+            types.CPointer(types.int64), types.CPointer(types.float64), numbers, numbers, numbers, types.int64
+        )
+        function, cache = _named_and_cached(self.function, self._options)
+        result = cache.load_overload(signature, cpu_target.target_context)
+        cached = result is not None
+        if not cached:
+            compiler: Any = _FunctionCompiler(function, cpu_target, self._options, {}, Compiler)
+            result = compiler.compile(signature.args, signature.return_type)
+            cache.save_overload(signature, result)
+        name = result.fndesc.llvm_func_name
+        return Compiled(result.library, name, int(result.library.get_pointer_to_function(name)), cached)
 
     def __repr__(self) -> str:
         return f"<Kernel {self.name}>"
@@ -102,7 +127,7 @@ class Walker:
         """The compiled function, loaded from the cache on disk or compiled now."""
         if self.dispatcher is None:
             function, cache = _named_and_cached(self.function, _OPTIONS)
-            dispatcher: Any = numba.njit(**_OPTIONS)(function)
+            dispatcher: Any = numba.njit(**_OPTIONS, no_cfunc_wrapper=True, pipeline_class=Compiler)(function)
             dispatcher._cache = cache
             dispatcher.compile(self._arguments)
             self.dispatcher = dispatcher
@@ -116,7 +141,7 @@ def _named_and_cached(function: Callable[..., Any], options: Mapping[str, Any]) 
     two from one factory, compiled in two processes and loaded into a third, could else have the same.
     """
     plain = cast(FunctionType, function)
-    fingerprint = fingerprint_of(plain, options)
+    fingerprint = fingerprint_of(plain, {**options, "compiler": Compiler})
     named = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
     named.__kwdefaults__ = plain.__kwdefaults__
     named.__module__ = plain.__module__
@@ -137,7 +162,7 @@ def inlined(fastmath: frozenset[str] = CONTRACT) -> Callable[[Function], Functio
     """Declares a helper that becomes part of each kernel that calls it."""
 
     def declare(function: Function) -> Function:
-        return cast(Function, numba.njit(**_OPTIONS, fastmath=set(fastmath), forceinline=True)(function))
+        return cast(Function, Part(function, {**_OPTIONS, "fastmath": set(fastmath)}))
 
     return declare
 
@@ -145,8 +170,7 @@ def inlined(fastmath: frozenset[str] = CONTRACT) -> Callable[[Function], Functio
 def spliced(function: Function) -> Function:
     """Declares a helper whose statements become the kernel's own, with its flags, before anything is compiled.
 
-    What ``inlined`` declares is compiled by itself first, and what it calls with it: for a helper of what takes long to
-    compile that is once too often.
+    What ``inlined`` declares is typed and written down by itself first, with flags of its own.
     """
     return cast(Function, numba.njit(**_OPTIONS, inline="always")(function))
 

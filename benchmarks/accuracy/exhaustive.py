@@ -9,11 +9,11 @@ from typing import Any, Final
 import numba
 import numpy as np
 
+from benchmarks.accuracy.arrays import Evaluator, evaluate
 from benchmarks.accuracy.certified import BINADE, CERTAIN, numbers, pieces
 from benchmarks.accuracy.functions import FUNCTIONS, SINGLE
 from benchmarks.accuracy.oracle import same, units
 from benchmarks.accuracy.record import Accuracy
-from fastimpl.elementary.arrays import Evaluator, evaluate
 
 CHUNK: Final = 2**12
 """Numbers at a time: they stay in the nearest cache."""

@@ -109,4 +109,4 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
         "silu": Function(lambda x: x * _sigmoid(x), _itself, _value(0.0), 4.0, _GATED),
     }
 )
-"""Name in ``fastimpl.elementary.arrays`` → definition. All but the tail ends are within these bounds or less."""
+"""Name in ``benchmarks.accuracy.arrays`` → definition. All but the tail ends are within these bounds or less."""

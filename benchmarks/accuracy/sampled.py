@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.accuracy.arrays import evaluate
 from benchmarks.accuracy.exhaustive import wrong_and_all_ends
 from benchmarks.accuracy.functions import FUNCTIONS, Floats
 from benchmarks.accuracy.oracle import units
 from benchmarks.accuracy.record import Accuracy
-from fastimpl.elementary.arrays import evaluate
 
 _MANTISSA: Final = 52
 _FIELDS: Final = 2047

@@ -139,7 +139,7 @@ def measure(dtype: Dtype) -> dict[str, Taken]:
     """Function → times and errors, in this process. Raises DisagreementError where a value of ours is not within its
     bound.
     """
-    from fastimpl.elementary.arrays import Evaluator
+    from benchmarks.accuracy.arrays import Evaluator
 
     random = np.random.default_rng(0)
     found = {}

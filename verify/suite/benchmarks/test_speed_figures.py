@@ -212,7 +212,7 @@ def test_everything_is_compiled_that_the_package_declares(monkeypatch: pytest.Mo
 
     def kernel(self: jit.Kernel, dtype: Dtype) -> object:
         asked.append((self, dtype))
-        return SimpleNamespace(cache_hits=1)
+        return SimpleNamespace(cached=True)
 
     def walker(self: jit.Walker) -> object:
         asked.append(self)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,12 +18,14 @@ import numba
 import numpy as np
 import pytest
 from numba.core import types
+from numba.core.caching import NullCache
 
 import fastimpl
-from fastimpl import fingerprint
+from fastimpl import compiler, fingerprint
 from fastimpl.cache import Entries
 from fastimpl.fingerprint import Fingerprint, fingerprint_of
-from fastimpl.jit import CONTRACT, REASSOCIATE, Kernel, inlined
+from fastimpl.jit import CONTRACT, REASSOCIATE, Kernel, _named_and_cached, inlined
+from fastimpl.kernels import activations
 from fastimpl.memory import shifted
 from gradproof.layers import Activation
 from gradproof.network import Network
@@ -37,13 +39,13 @@ from gradproof.network import Network
 network = Network((1,), (Activation("sigmoid"),))
 output = evaluation.predict(network, {}, [[-1.0]]).item()
 kernels = {"sigmoid": activations.sigmoid, "gather": batches.gather}
-hits = {name: kernel.compiled("float64").cache_hits for name, kernel in kernels.items()}
+hits = {name: kernel.compiled("float64").cached for name, kernel in kernels.items()}
 print(json.dumps({"output": output, "home": evaluation.__file__, **hits}))
 """
 RIGHT = fastimpl.predict(Network((1,), (Activation("sigmoid"),)), {}, [[-1.0]]).item()
 
 FACTORY = """
-import ctypes, json, sys
+import json, sys
 from typing import Any
 from fastimpl.jit import REASSOCIATE, inlined, kernel
 
@@ -63,9 +65,8 @@ KERNELS = {"2": make(2.0, adding(0.0)), "3": make(3.0, adding(0.0)), "5": make(2
 said = {}
 for name in sys.argv[1:]:
     compiled = KERNELS[name].compiled("float64")
-    call = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5, ctypes.c_int64)(compiled.address)
-    said[name] = [call(None, None, None, None, None, 1), compiled.cache_hits]
-symbols = {KERNELS[name].compiled("float64").native_name for name in said}
+    said[name] = [KERNELS[name].call("float64", None, None, None, None, None, batch=1), compiled.cached]
+symbols = {KERNELS[name].compiled("float64").name for name in said}
 assert len(symbols) == len(said), symbols
 print(json.dumps(said))
 """
@@ -292,13 +293,49 @@ for kernel in (activations.sigmoid, dense.dense_backward, losses.categorical_fro
     assert len(set(outputs.pop().splitlines())) == 4
 
 
+def test_how_functions_are_compiled_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def names() -> set[str]:
+        _, entries = _named_and_cached(cast(FunctionType, activations.sigmoid.function), {})
+        return {str(entries._path(b""))}
+
+    before = names()
+    assert names() == before
+    digest = fingerprint._digest_of_file
+    changed = {compiler.__file__: b"other"}
+    monkeypatch.setattr(fingerprint, "_digest_of_file", lambda path: changed.get(path) or digest(path))
+    assert names() != before
+
+
+def test_a_part_has_no_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is linked into its callers as text, with the parts that it calls, and is inlined there."""
+    within = adding(0.5)
+
+    @inlined()
+    def part(x: float) -> float:
+        return within(x) * 3.0  # type: ignore[no-any-return]
+
+    def function(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+        return part(float(batch)) if batch > 0 else part(0.25)
+
+    monkeypatch.setattr("fastimpl.jit.cache_for", lambda *given: NullCache())
+    whole = Kernel(function, CONTRACT)
+    assert [whole.call("float64", None, None, None, None, None, batch=n) for n in (2, 0)] == [7.5, 2.25]
+    text = whole.compiled("float64").library.get_llvm_str()
+    assert not re.search(r"call [^@\n]*@(?!llvm)", text), "everything is inlined"
+    for made in (part, within):
+        for compiled in cast(Any, made).overloads.values():
+            engine = compiled.library.codegen._engine
+            assert not engine.is_symbol_defined(compiled.fndesc.llvm_func_name)
+    with pytest.raises(TypeError, match="part of compiled functions"):
+        part(1.0)
+
+
 def test_a_constant_changed_in_this_process_alone_is_not_kept_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def kernel(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
         return CONSTANT * batch  # type: ignore[no-any-return]
 
     def value() -> float:
-        call = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5, ctypes.c_int64)
-        return float(call(Kernel(kernel, CONTRACT).address("float64"))(None, None, None, None, None, 3))
+        return Kernel(kernel, CONTRACT).call("float64", None, None, None, None, None, batch=3)
 
     assert value() == 3.0
     monkeypatch.setitem(globals(), "CONSTANT", 2.0)

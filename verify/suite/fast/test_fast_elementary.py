@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.accuracy import exhaustive, sampled
+from benchmarks.accuracy.arrays import NAMES, Evaluator, evaluate
 from benchmarks.accuracy.certified import CERTAIN, numbers, pieces
 from benchmarks.accuracy.command import accuracy
 from benchmarks.accuracy.exhaustive import BINADES
 from benchmarks.accuracy.functions import FUNCTIONS, SINGLE
 from benchmarks.accuracy.oracle import same, units
 from benchmarks.polynomials import POLYNOMIALS, derive, nearest
-from fastimpl.elementary.arrays import NAMES, Evaluator, evaluate
 from gradproof.errors import ArgumentError
 from gradproof.vocabulary import DTYPES
 

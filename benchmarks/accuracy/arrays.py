@@ -1,11 +1,11 @@
 """The elementary functions and activations of whole arrays, by the loops and formulas of the kernels.
 
-For measuring them, and for who needs one of them by itself; the kernels work on the numbers where they lie.
+For measuring them: the kernels work on the numbers where they lie.
 """
 
 from __future__ import annotations
 
-import ctypes
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -34,8 +34,6 @@ _KERNELS: Final = {
 NAMES: Final = tuple(_KERNELS)
 """The functions: elementary ones, and activations by their words."""
 
-_CALL: Final = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5, ctypes.c_int64)
-
 
 class Evaluator:
     """A function at as many numbers of one dtype as there are in ``inputs``, again and again.
@@ -60,12 +58,12 @@ class Evaluator:
         hyper = np.zeros(HYPER_COLUMNS)
         hyper[FACTOR] = parameter
         self._table = op, hyper
-        self._call = _CALL(_KERNELS[name].address(precision))
+        self._call = partial(_KERNELS[name].call, precision)
 
     def __call__(self) -> None:
         """Computes the values of the inputs as they are now."""
         op, hyper = self._table
-        self._call(op.ctypes.data, hyper.ctypes.data, None, None, self._work.ctypes.data, 1)
+        self._call(op.ctypes.data, hyper.ctypes.data, None, None, self._work.ctypes.data, batch=1)
 
 
 def evaluate(name: str, x: npt.ArrayLike, parameter: float = 0.0) -> Floats:
