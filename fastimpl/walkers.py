@@ -87,6 +87,8 @@ _ROW = 8 * COLUMNS
 _HYPER_ROW = 8 * HYPER_COLUMNS
 _LEAST_POWER = 2.0**-60
 """1 less a power of β is 1 from here down; so the power may be 0, and never is a subnormal number."""
+_STRETCH = 2**16
+"""Powers of β that are taken at once."""
 
 
 @inlined()
@@ -131,14 +133,15 @@ def next_power(before: float, beta: float) -> float:
     return after if after >= _LEAST_POWER else 0.0
 
 
-@walker("float64(float64, int64)")
 def power_after(beta: float, steps: int) -> float:
-    """β^steps as the loop has it after so many steps: a running product."""
+    """β^steps as the loop has it after so many steps: a running product, rounded at each. 0 ≤ beta < 1."""
     value = 1.0
-    for _ in range(steps):
-        value = next_power(value, beta)
-        if value in {0.0, 1.0}:
-            break
+    for start in range(0, steps, _STRETCH):
+        factors = np.full(min(_STRETCH, steps - start) + 1, beta)
+        factors[0] = value
+        value = float(np.multiply.accumulate(factors)[-1])
+        if value < _LEAST_POWER:
+            return 0.0
     return value
 
 
