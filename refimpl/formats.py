@@ -50,7 +50,7 @@ class Format:
     @property
     def largest(self) -> float:
         """The largest finite number."""
-        return float((2 - Fraction(2) ** (1 - self.bits)) * Fraction(2) ** self.greatest)
+        return (2.0 - 2.0 ** (1 - self.bits)) * 2.0**self.greatest
 
     def gamma(self, n: int) -> float:
         """γ_n = n·u/(1 − n·u): what a sum of n products may be off by, relative to the sum of their magnitudes.
