@@ -2,7 +2,7 @@
 
 By Remez's exchange (E. Ya. Remez, 1934; see N. J. Higham and others, *The Princeton Companion to Applied Mathematics*,
 IV.9): a polynomial whose error has extremes of alternating signs, all as large, is the nearest of its degree. Each is
-rounded to float64 coefficient by coefficient. Everything is computed in 240 bits.
+rounded coefficient by coefficient, to float64 or float32. Everything is computed in 240 bits.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import mpmath as mp  # type: ignore[import-untyped]
+import numpy as np
 
-from fastimpl.elementary import error, exponential, logarithm
+from fastimpl.elementary import error, exponential, logarithm, single
+from gradproof.vocabulary import Dtype
 
 _BITS: Final = 240
 _ROUNDS: Final = 12
@@ -30,13 +32,14 @@ Function = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Polynomial:
-    """What a polynomial approximates, from where to where, and as what it stands in the sources."""
+    """What a polynomial approximates, from where to where, as what it stands in the sources, and rounded to what."""
 
     what: str
     function: Function
     start: Any
     end: Any
     stated: tuple[float, ...]
+    dtype: Dtype = "float64"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Derived:
     error: float
 
 
-def nearest(function: Function, start: Any, end: Any, degree: int) -> Derived:
+def nearest(function: Function, start: Any, end: Any, degree: int, dtype: Dtype = "float64") -> Derived:
     """The polynomial of this degree that is nearest to a function between two points."""
     with mp.workprec(_BITS):
         start, end = mp.mpf(start), mp.mpf(end)
@@ -62,7 +65,12 @@ def nearest(function: Function, start: Any, end: Any, degree: int) -> Derived:
             if len(extremes) < degree + 2 or largest < _LEVEL * min(abs(e) for _, e in extremes):
                 break
             points = [x for x, _ in extremes]
-        return Derived(tuple(float(c) for c in coefficients), float(largest))
+        return Derived(tuple(_rounded(c, dtype) for c in coefficients), float(largest))
+
+
+def _rounded(number: Any, dtype: Dtype) -> float:
+    """To the dtype, as the shortest decimal that stands for it there."""
+    return float(number) if dtype == "float64" else float(str(np.float32(float(number))))
 
 
 def _chebyshev(start: Any, end: Any, count: int) -> list[Any]:
@@ -135,22 +143,22 @@ def _far(shift: float, middle: float, start: float, end: float) -> tuple[Any, An
     return 1 / (mp.mpf(end) * _MARGIN + shift) - middle, 1 / (mp.mpf(start) / _MARGIN + shift) - middle
 
 
+def _of_exponential(stated: tuple[float, ...], dtype: Dtype) -> Polynomial:
+    end = mp.log(2) / 2 * _MARGIN
+    return Polynomial("(e^r − 1 − r)/r²", _exponential_rest, -end, end, stated, dtype)
+
+
+def _of_logarithm(stated: tuple[float, ...], dtype: Dtype) -> Polynomial:
+    end = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * _MARGIN
+    return Polynomial("(2 artanh √v − 2√v)/√v³", _logarithm_rest, 0, end, stated, dtype)
+
+
 POLYNOMIALS: Final[Mapping[str, Polynomial]] = MappingProxyType(
     {
-        "exponential.REST": Polynomial(
-            "(e^r − 1 − r)/r²",
-            _exponential_rest,
-            -mp.log(2) / 2 * _MARGIN,
-            mp.log(2) / 2 * _MARGIN,
-            exponential.REST,
-        ),
-        "logarithm.REST": Polynomial(
-            "(2 artanh √v − 2√v)/√v³",
-            _logarithm_rest,
-            0,
-            ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * _MARGIN,
-            logarithm.REST,
-        ),
+        "exponential.REST": _of_exponential(exponential.REST, "float64"),
+        "single.EXPONENTIAL_REST": _of_exponential(single.EXPONENTIAL_REST, "float32"),
+        "logarithm.REST": _of_logarithm(logarithm.REST, "float64"),
+        "single.LOGARITHM_REST": _of_logarithm(single.LOGARITHM_REST, "float32"),
         "error.ERF_NEAR": Polynomial("erf √v / √v − 1", _erf_near, 0, error.ERF_NEAR_END**2, error.ERF_NEAR),
         "error.NORMAL_NEAR": Polynomial(
             "(Φ(√v) − ½)/√v − 1/√(2π)", _normal_near, 0, error.NORMAL_NEAR_END**2, error.NORMAL_NEAR
@@ -175,4 +183,4 @@ POLYNOMIALS: Final[Mapping[str, Polynomial]] = MappingProxyType(
 def derive(name: str) -> Derived:
     """The polynomial of this name, of the degree that stands in the sources."""
     wanted = POLYNOMIALS[name]
-    return nearest(wanted.function, wanted.start, wanted.end, len(wanted.stated) - 1)
+    return nearest(wanted.function, wanted.start, wanted.end, len(wanted.stated) - 1, wanted.dtype)

@@ -23,6 +23,7 @@ from numba.core.registry import cpu_target
 from fastimpl.cache import cache_for
 from fastimpl.compiler import NO_WRAPPERS, Compiler, Part
 from fastimpl.fingerprint import fingerprint_of
+from fastimpl.single import STANDS_IN, in_single
 from gradproof.vocabulary import Dtype
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,10 +61,13 @@ class Kernel:
     Its arguments are ``op`` (int64, the row), ``hyper`` (float64, the row's real parameters), ``theta`` and
     ``dtheta`` (the flat buffers of parameters and of their gradients), ``work`` (the workspace) and ``batch``
     (samples); it returns what it adds to the loss.
+
+    native: whether the kernel of float32 numbers computes in float32 (see ``fastimpl.single``) rather than in float64.
     """
 
-    def __init__(self, function: Callable[..., float], fastmath: frozenset[str]) -> None:
+    def __init__(self, function: Callable[..., float], fastmath: frozenset[str], *, native: bool = False) -> None:
         self.function = function
+        self.native = native
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         self._options = _OPTIONS | NO_WRAPPERS | {"nopython": True, "fastmath": set(fastmath)}
         self._compiled: dict[Dtype, Compiled] = {}
@@ -90,7 +94,9 @@ class Kernel:
         signature = types.float64(
             types.CPointer(types.int64), types.CPointer(types.float64), numbers, numbers, numbers, types.int64
         )
-        function, cache = _named_and_cached(self.function, self._options)
+        plain = cast(FunctionType, self.function)
+        native = self.native and dtype == "float32"
+        function, cache = _named_and_cached(in_single(plain) if native else plain, self._options)
         result = cache.load_overload(signature, cpu_target.target_context)
         cached = result is not None
         if not cached:
@@ -104,9 +110,9 @@ class Kernel:
         return f"<Kernel {self.name}>"
 
 
-def kernel(fastmath: frozenset[str] = CONTRACT) -> Callable[[Callable[..., float]], Kernel]:
+def kernel(fastmath: frozenset[str] = CONTRACT, *, native: bool = False) -> Callable[[Callable[..., float]], Kernel]:
     """Declares a kernel; nothing is compiled until a network needs it."""
-    return lambda function: Kernel(function, fastmath)
+    return lambda function: Kernel(function, fastmath, native=native)
 
 
 class Walker:
@@ -158,11 +164,17 @@ def walker(signature: str) -> Callable[[Function], Function]:
     return declare
 
 
-def inlined(fastmath: frozenset[str] = CONTRACT) -> Callable[[Function], Function]:
-    """Declares a helper that becomes part of each kernel that calls it."""
+def inlined(fastmath: frozenset[str] = CONTRACT, *, single: Any = None) -> Callable[[Function], Function]:
+    """Declares a helper that becomes part of each kernel that calls it.
+
+    single: the helper that stands for it in a kernel that computes in float32; without one, its own lines do.
+    """
 
     def declare(function: Function) -> Function:
-        return cast(Function, Part(function, {**_OPTIONS, "fastmath": set(fastmath)}))
+        helper = Part(function, {**_OPTIONS, "fastmath": set(fastmath)})
+        if single is not None:
+            setattr(helper, STANDS_IN, single)
+        return cast(Function, helper)
 
     return declare
 

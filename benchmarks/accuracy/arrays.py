@@ -23,7 +23,7 @@ from gradproof.errors import ArgumentError
 from gradproof.vocabulary import ACTIVATIONS, DTYPES, Dtype
 
 _KERNELS: Final = {
-    "exp": function("exp", exponential),
+    "exp": function("exp", exponential, native=True),
     "expm1": function("expm1", exponential_less_one),
     "log": function("log", logarithm),
     "log1p": function("log1p", logarithm_of_one_and),

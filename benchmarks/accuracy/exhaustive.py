@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.accuracy.arrays import Evaluator, evaluate
 from benchmarks.accuracy.certified import BINADE, CERTAIN, numbers, pieces
-from benchmarks.accuracy.functions import FUNCTIONS, SINGLE
+from benchmarks.accuracy.functions import FUNCTIONS
 from benchmarks.accuracy.oracle import same, units
 from benchmarks.accuracy.record import Accuracy
 
@@ -74,6 +74,7 @@ class _Search:
     def __init__(self, name: str) -> None:
         self.name = name
         self.function = FUNCTIONS[name]
+        self.bound = self.function.within("float32")
         self._evaluators: dict[int, Evaluator] = {}
         self._u, self._exact, self._per_unit = (np.empty(CHUNK) for _ in range(3))
         self.inputs = self.rounded = self.doubtful = self.beyond = 0
@@ -100,11 +101,11 @@ class _Search:
         place = int(exact.argmax())
         if exact[place] > self.worst:
             self.worst, self.worst_input = float(exact[place]), float(x[place])
-        if exact[place] <= SINGLE - CERTAIN:
+        if exact[place] <= self.bound - CERTAIN:
             return
-        clearly = exact > SINGLE + CERTAIN
+        clearly = exact > self.bound + CERTAIN
         self.beyond += int(np.count_nonzero(clearly))
-        for number in x[~clearly & (exact > SINGLE - CERTAIN)].tolist():
+        for number in x[~clearly & (exact > self.bound - CERTAIN)].tolist():
             self.doubtful += 1
             self.ask(number, counted=True)
 
@@ -115,7 +116,7 @@ class _Search:
             return
         error = units(self.function, "float32", x, self.value(x))
         self.rounded += 0 if counted else int(error <= 0.5)
-        self.beyond += int(error > SINGLE)
+        self.beyond += int(error > self.bound)
         if error > self.worst:
             self.worst, self.worst_input = error, x
 
@@ -128,7 +129,7 @@ class _Search:
             function=self.name,
             dtype="float32",
             inputs=self.inputs + len(wrong_and_all_ends(self.name, "float32")[1]),
-            bound=SINGLE,
+            bound=self.bound,
             worst=units(self.function, "float32", self.worst_input, got),
             worst_input=self.worst_input.hex(),
             worst_got=got.hex(),

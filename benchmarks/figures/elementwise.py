@@ -21,7 +21,6 @@ import msgspec
 import numpy as np
 
 from benchmarks.accuracy.functions import FUNCTIONS as CERTAIN
-from benchmarks.accuracy.functions import SINGLE
 from benchmarks.accuracy.oracle import units
 from benchmarks.agreement import DisagreementError
 from benchmarks.commands import run
@@ -151,7 +150,7 @@ def measure(dtype: Dtype) -> dict[str, Taken]:
         evaluator()
         other(x, y)
         our_error, other_error = _error(name, dtype, x, evaluator.values), _error(name, dtype, x, y)
-        bound = SINGLE if dtype == "float32" else CERTAIN[name].bound
+        bound = CERTAIN[name].within(dtype)
         if not our_error <= bound:
             raise DisagreementError(f"{name}, {dtype}: off by {our_error:.3g} units in the last place, over {bound}")
         ours_taken, other_taken = _in_turn(evaluator, partial(other, x, y))

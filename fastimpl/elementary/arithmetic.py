@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
+
 from fastimpl.jit import inlined, intrinsic, types
+
+_INT32 = ir.IntType(32)
+_MANTISSA = 23
+"""Bits of a float32's mantissa."""
+_ONE_BITS = 0x3F800000
+"""Of 1 in float32."""
 
 
 @intrinsic
 def polynomial(typing: Any, x: Any, coefficients: Any) -> Any:
-    """c₀ + c₁ x + c₂ x² + … for a tuple of float64 constants, in pairs of terms, then in pairs of pairs, and so on.
+    """c₀ + c₁ x + c₂ x² + … for a tuple of constants of x's type, in pairs of terms, then in pairs of pairs, and so on.
 
     (G. Estrin, *Organization of computer systems*, 1960.) By Horner's rule every operation would wait for the one
     before it; here the longest chain grows with the logarithm of the degree, and short loops are as long as that.
@@ -29,7 +37,7 @@ def polynomial(typing: Any, x: Any, coefficients: Any) -> Any:
                 power = builder.fmul(power, power, flags=contract)
         return terms[0]
 
-    return types.float64(types.float64, coefficients), generate
+    return x(x, coefficients), generate
 
 
 @intrinsic
@@ -39,7 +47,42 @@ def fused(typing: Any, a: Any, b: Any, c: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
 
-    return types.float64(types.float64, types.float64, types.float64), generate
+    return a(a, a, a), generate
+
+
+@intrinsic
+def power_of_two(typing: Any, n: Any, shift: Any) -> Any:
+    """2^n for a float32 n, an integer from −126 to 127, and ``shift`` = 1.5 · 2^23 + 127.
+
+    Adding leaves the exponent's bits lowest, from where they are moved to their place.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.bitcast(builder.fadd(*arguments), _INT32)
+        return builder.bitcast(builder.shl(bits, _INT32(_MANTISSA)), ir.FloatType())
+
+    return n(types.float32, types.float32), generate
+
+
+@intrinsic
+def split_at_root_half(typing: Any, x: Any, bits_of_root_half: Any) -> Any:
+    """(m, k, 2^−k) of a normal float32 x > 0 with x = 2^k m and m between √½ and √2, k as a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        single = ir.FloatType()
+        bits = builder.bitcast(arguments[0], _INT32)
+        above = builder.sub(bits, builder.trunc(arguments[1], _INT32))
+        k = builder.ashr(above, _INT32(_MANTISSA))
+        moved = builder.shl(k, _INT32(_MANTISSA))
+        one = _INT32(_ONE_BITS)
+        parts = (
+            builder.bitcast(builder.sub(bits, moved), single),
+            builder.sitofp(k, single),
+            builder.bitcast(builder.sub(one, moved), single),
+        )
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return types.UniTuple(x, 3)(types.float32, types.int64), generate
 
 
 # What follows is compiled without ``contract``: a sum that the compiler fuses with a product is another sum than the

@@ -8,6 +8,7 @@ bits.
 
 from __future__ import annotations
 
+from fastimpl.elementary import single
 from fastimpl.elementary.arithmetic import polynomial
 from fastimpl.jit import inlined
 from fastimpl.memory import bits_of, from_bits
@@ -43,7 +44,7 @@ REST = (
 """Of (e^r − 1 − r)/r² for |r| ≤ ln 2 / 2."""
 
 
-@inlined()
+@inlined(single=single.exponential_parts)
 def exponential_parts(x: float, low: float) -> tuple[float, float, float]:
     """(p, s, t) with e^(x + low) = (1 + p) · s · t for a tiny ``low``; s and t are powers of two, |p| < 0.42.
 

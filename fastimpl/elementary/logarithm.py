@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fastimpl.elementary import single
 from fastimpl.elementary.arithmetic import polynomial
 from fastimpl.jit import inlined
 from fastimpl.memory import bits_of, from_bits
@@ -61,7 +62,7 @@ def logarithm(x: float) -> float:
     return math.nan if x < 0.0 else value
 
 
-@inlined()
+@inlined(single=single.logarithm_of_one_and_positive)
 def logarithm_of_one_and_positive(x: Any) -> Any:
     """Log (1 + x) for 0 ≤ x < inf, within 1.5 ulp; NaN stays NaN."""
     u = 1.0 + x

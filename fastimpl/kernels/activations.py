@@ -1,8 +1,7 @@
 """Activations: each writes its values and, where its inputs stood, its derivatives.
 
 Forwards leaves the derivative, computed from the same exponential as the value; so backwards is one product for all
-of them, and the derivative keeps its relative accuracy where 1 − σ or 1 − tanh² would have lost every digit. The
-arithmetic is float64 for float32 numbers too, and is rounded once.
+of them, and the derivative keeps its relative accuracy where 1 − σ or 1 − tanh² would have lost every digit.
 
 Values that are a product with a power below the smallest normal number are put together before the power is.
 
@@ -21,7 +20,7 @@ from fastimpl.elementary.error import NORMAL_END, normal
 from fastimpl.elementary.exponential import LEAST, NOTHING, exponential, exponential_and_less_one, exponential_parts
 from fastimpl.elementary.logarithm import logarithm_of_one_and_positive
 from fastimpl.jit import REASSOCIATE, Kernel, inlined, kernel
-from fastimpl.kernels.elementwise import activation, elementwise_backward
+from fastimpl.kernels.elementwise import activation, activation_in_float64, elementwise_backward
 from fastimpl.kernels.rows import TOGETHER, one_for_each, powers
 from fastimpl.memory import shifted
 from fastimpl.table import ADD_D_INPUT, D_INPUT, D_OUTPUT, INPUT, OUTPUT, ROWS, WIDTH
@@ -49,7 +48,7 @@ def relu(z: float, parameter: float) -> tuple[float, float]:
     return 0.0 if z <= 0.0 else z, 0.0 if z <= 0.0 else 1.0
 
 
-@activation
+@activation_in_float64
 def leaky_relu(z: float, slope: float) -> tuple[float, float]:
     """The identity above 0, else slope · z; derivative 1 or slope."""
     d = slope if z <= 0.0 else 1.0
@@ -78,7 +77,7 @@ def elu(z: float, alpha: float) -> tuple[float, float]:
     return z if z > 0.0 else alpha * (z if z == 0.0 else less_one), 1.0 if z > 0.0 else alpha * e
 
 
-@activation
+@activation_in_float64
 def gelu(z: float, parameter: float) -> tuple[float, float]:
     """The input times Φ(z); derivative Φ(z) + z φ(z), φ the normal density."""
     c, s, t, density = normal(z)
@@ -111,7 +110,7 @@ def _twice_w(z: float) -> tuple[float, float]:
     return product, fused(z, total, -product) + z * total_low
 
 
-@activation
+@activation_in_float64
 def gelu_tanh(z: float, parameter: float) -> tuple[float, float]:
     """½ z (1 + tanh w) = z σ(2w) with w = √(2/π) (z + 0.044715 z³); derivative σ(2w) + 2 z σ(2w) σ(−2w) w′."""
     near = GELU_TANH_END if z > GELU_TANH_END else (-GELU_TANH_END if z < -GELU_TANH_END else z)

@@ -48,10 +48,10 @@ def in_whole_lines(typing: Any, pointer: Any, count: Any) -> Any:
     return types.int64(pointer, types.int64), generate
 
 
-def activation(formula: Callable[[Any, Any], tuple[Any, Any]]) -> Kernel:
+def activation(formula: Callable[[Any, Any], tuple[Any, Any]], *, native: bool = True) -> Kernel:
     """A kernel that writes a formula's values and, where its inputs stood, its derivatives.
 
-    formula: (z, the layer's parameter) → (value, derivative).
+    formula: (z, the layer's parameter) → (value, derivative). native: see ``fastimpl.jit.Kernel``.
     """
     value_and_slope = inlined()(formula)
 
@@ -63,18 +63,23 @@ def activation(formula: Callable[[Any, Any], tuple[Any, Any]]) -> Kernel:
             z = shifted(work, op[INPUT])
             for i in range(count):
                 s[i] = z[i]
-        parameter = hyper[FACTOR]
+        parameter = float64(hyper[FACTOR])
         for i in range(count):
             value, slope = value_and_slope(float64(s[i]), parameter)
             a[i] = value
             s[i] = slope
         return 0.0
 
-    return _named(run, formula, CONTRACT)
+    return _named(run, formula, CONTRACT, native)
 
 
-def function(name: str, formula: Callable[[Any], Any]) -> Kernel:
-    """A kernel of this name that writes a formula's values: formula is inlined, x → value."""
+def activation_in_float64(formula: Callable[[Any, Any], tuple[Any, Any]]) -> Kernel:
+    """The same, computed in float64 for float32 numbers too, and rounded once."""
+    return activation(formula, native=False)
+
+
+def function(name: str, formula: Callable[[Any], Any], *, native: bool = False) -> Kernel:
+    """A kernel of this name that writes a formula's values: formula is inlined, x → value. native: as above."""
 
     def run(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
         x = shifted(work, op[INPUT])
@@ -84,7 +89,7 @@ def function(name: str, formula: Callable[[Any], Any]) -> Kernel:
         return 0.0
 
     run.__name__ = run.__qualname__ = name
-    return Kernel(run, CONTRACT)
+    return Kernel(run, CONTRACT, native=native)
 
 
 @kernel()
@@ -141,7 +146,7 @@ def elementwise_loss(formula: Callable[[Any, Any, Any], tuple[Any, Any]]) -> Ker
             loss += factor * total
         return loss
 
-    return _named(run, formula, REASSOCIATE)
+    return _named(run, formula, REASSOCIATE, native=False)
 
 
 @inlined()
@@ -161,10 +166,10 @@ def _all_alike(c: Any, count: int) -> bool:
     return others == 0
 
 
-def _named(run: Callable[..., float], formula: Callable[..., Any], fastmath: frozenset[str]) -> Kernel:
+def _named(run: Callable[..., float], formula: Callable[..., Any], fastmath: frozenset[str], native: bool) -> Kernel:
     """The kernel under the formula's name: it is what differs from the next one of the same loop."""
     run.__doc__ = formula.__doc__
     run.__name__ = formula.__name__
     run.__qualname__ = formula.__qualname__
     run.__module__ = formula.__module__
-    return Kernel(run, fastmath)
+    return Kernel(run, fastmath, native=native)

@@ -35,7 +35,7 @@ def test_float64_is_within_its_bound_in_every_binade(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_float32_is_rounded_once(name: str) -> None:
+def test_float32_is_within_its_bound(name: str) -> None:
     measured = exhaustive.measure(name, (SUBNORMAL, NEAR_1, NEGATIVE))
     assert measured.met, measured.line()
     assert measured.inputs >= 3 * 2**23
@@ -43,9 +43,10 @@ def test_float32_is_rounded_once(name: str) -> None:
 
 @pytest.mark.parametrize("off", [2.0**-30, -(2.0**-30)])
 def test_an_error_below_a_hundredth_of_a_unit_is_found(off: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    shifted = replace(FUNCTIONS["exp"], definition=lambda x: x.exp() * (1 + off))
-    monkeypatch.setattr(exhaustive, "FUNCTIONS", MappingProxyType({"exp": shifted}))
-    measured = exhaustive.measure("exp", (NEAR_1,))
+    """Of a function that is computed in float64 and rounded once."""
+    shifted = replace(FUNCTIONS["expm1"], definition=lambda x: (x.exp() - 1) * (1 + off))
+    monkeypatch.setattr(exhaustive, "FUNCTIONS", MappingProxyType({"expm1": shifted}))
+    measured = exhaustive.measure("expm1", (NEAR_1,))
     assert not measured.met
     assert 0.5 + 2.0**-8 < measured.worst < 0.5 + 2.0**-5
     assert measured.beyond < 2**23 // 16
@@ -129,7 +130,7 @@ def test_zero_has_a_sign_and_nan_is_itself() -> None:
 def test_the_constants_are_the_ones_that_are_derived(name: str) -> None:
     derived = derive(name)
     assert derived.coefficients == POLYNOMIALS[name].stated
-    assert derived.error < 2.0**-51
+    assert derived.error < (2.0**-51 if POLYNOMIALS[name].dtype == "float64" else 2.0**-22)
 
 
 def test_the_nearest_polynomial_is_chebyshevs() -> None:
