@@ -41,6 +41,16 @@ def polynomial(typing: Any, x: Any, coefficients: Any) -> Any:
 
 
 @intrinsic
+def in_float64(typing: Any, number: Any) -> Any:
+    """The number as a float64, in a kernel that computes in float32 too: for sums of many."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.cast(builder, arguments[0], number, types.float64)
+
+    return types.float64(number), generate
+
+
+@intrinsic
 def fused(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """A · b + c, rounded once: one instruction where the processor has it, else a slow call."""
 

@@ -142,7 +142,7 @@ def silu(z: float, parameter: float) -> tuple[float, float]:
 def softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """e^zᵢ / Σ e^zⱼ over each row, shifted by the row's largest, so that no power exceeds 1."""
     width = op[WIDTH]
-    tops = one_for_each()
+    tops = one_for_each(work)
     for start in range(0, batch * op[ROWS], TOGETHER):
         rows = min(TOGETHER, batch * op[ROWS] - start)
         a = shifted(work, op[OUTPUT] + start * width)

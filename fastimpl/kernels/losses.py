@@ -16,11 +16,23 @@ from typing import Any, Final
 
 from numpy import float64
 
-from fastimpl.elementary.exponential import exponential
+from fastimpl.elementary.arithmetic import in_float64
+from fastimpl.elementary.exponential import NOTHING, exponential
 from fastimpl.elementary.logarithm import logarithm, logarithm_of_one_and, logarithm_of_one_and_positive
 from fastimpl.jit import REASSOCIATE, Kernel, kernel
-from fastimpl.kernels.elementwise import elementwise_loss, put
-from fastimpl.kernels.rows import TOGETHER, one_for_each, powers
+from fastimpl.kernels.elementwise import elementwise_loss, in_whole_lines, put
+from fastimpl.kernels.rows import (
+    FEW,
+    INFINITY,
+    LEAST_TOGETHER,
+    TOGETHER,
+    first_largest,
+    one_for_each,
+    panel,
+    powers,
+    turn,
+    turn_back,
+)
 from fastimpl.memory import shifted
 from fastimpl.table import ADD_D_INPUT, COEFFICIENT, COLUMN, D_INPUT, INPUT, ROWS, SLOPE, TARGET, UNITS, WIDTH
 
@@ -101,59 +113,94 @@ def upstream(y: float, t: float, parameter: float) -> tuple[float, float]:
     return t * y, t
 
 
-@kernel(REASSOCIATE)
-def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """Σ tₖ (log Σ e^zⱼ − zₖ); derivative pᵢ Σₖ tₖ − tᵢ, as pᵢ Σ_{k≠i} tₖ − tᵢ (1 − pᵢ).
+@kernel(REASSOCIATE, native=True)
+def categorical_from_few(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """Σ tₖ (log Σ e^zⱼ − zₖ); derivative pᵢ Σₖ tₖ − tᵢ, as pᵢ Σ_{k≠i} tₖ − tᵢ (1 − pᵢ): of rows of at most ``FEW``.
 
     The sum of the powers is kept without the largest one, which is 1: then log(1 + sum) and 1 − p of a saturated
-    softmax keep their digits. The powers lie where the derivatives go, or beside them where those are added.
+    softmax keep their digits. Logits and targets are turned, so that whatever is done to a row is done to as many rows
+    at once as a vector holds.
     """
+    width, units, each = op[WIDTH], op[UNITS], op[ROWS]
+    adding = op[ADD_D_INPUT] != 0
+    powers_, targets = panel(work), panel(work)
+    largest, tops, others = one_for_each(work), one_for_each(work), one_for_each(work)
+    sums, below, factors = one_for_each(work), one_for_each(work), one_for_each(work)
+    c = shifted(work, op[COEFFICIENT])
+    together = TOGETHER if width <= FEW * LEAST_TOGETHER // TOGETHER else LEAST_TOGETHER
+    loss: float = in_float64(0.0)
+    for start in range(0, batch * each, together):
+        rows = min(together, batch * each - start)
+        count = in_whole_lines(work, rows)
+        turn(shifted(work, op[INPUT] + start * width), width, powers_, rows, count, width)
+        turn(shifted(work, op[TARGET] + start * units + op[COLUMN]), units, targets, rows, count, width)
+        for row in range(count):
+            largest[row], tops[row] = powers_[row], 0.0
+            others[row], sums[row], below[row], factors[row] = 0.0, 0.0, 0.0, 0.0
+        for row in range(rows):
+            factors[row] = c[start + row if each == 1 else (start + row) // each]
+        for k in range(1, width):
+            z = shifted(powers_, k * count)
+            place = float64(k)
+            for row in range(count):
+                above = z[row] > largest[row]
+                tops[row] = place if above else tops[row]
+                largest[row] = z[row] if above else largest[row]
+        for k in range(width):
+            z, t = shifted(powers_, k * count), shifted(targets, k * count)
+            place = float64(k)
+            for row in range(count):
+                logit, target = z[row], t[row]
+                power = exponential(logit - (INFINITY if tops[row] == place else largest[row]))
+                z[row] = power
+                others[row] += power
+                sums[row] += target
+                below[row] += target * (largest[row] - logit) if target != 0.0 else 0.0
+        for row in range(count):
+            loss += in_float64(factors[row] * (sums[row] * logarithm_of_one_and_positive(others[row]) + below[row]))
+            factors[row] /= 1.0 + others[row]
+        for k in range(width):
+            e, t = shifted(powers_, k * count), shifted(targets, k * count)
+            place = float64(k)
+            for row in range(count):
+                top = tops[row] == place
+                rest = others[row] if top else (1.0 + others[row]) - e[row]
+                power = 1.0 if top else e[row]
+                e[row] = factors[row] * ((sums[row] - t[row]) * power - t[row] * rest)
+        turn_back(powers_, shifted(work, op[D_INPUT] + start * width), rows, count, width, adding)
+    return loss
+
+
+@kernel(REASSOCIATE)
+def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    """The same of longer rows, one by one. The powers lie where the derivatives go, or beside where those are added."""
     width = op[WIDTH]
     adding = op[ADD_D_INPUT] != 0
     room = op[SLOPE] if adding else op[D_INPUT]
-    tops, others, logs, scales = one_for_each(), one_for_each(), one_for_each(), one_for_each()
     loss = 0.0
-    for start in range(0, batch * op[ROWS], TOGETHER):
-        rows = min(TOGETHER, batch * op[ROWS] - start)
-        powers(shifted(work, op[INPUT] + start * width), shifted(work, room + start * width), tops, rows, width)
-        for row in range(rows):
-            e = shifted(work, room + (start + row) * width)
-            total = 0.0
-            for i in range(width):
-                total += float64(e[i])
-            others[row] = total
-        for row in range(TOGETHER if rows == TOGETHER else rows):
-            logs[row] = logarithm_of_one_and_positive(others[row])
-            scales[row] = 1.0 / (1.0 + others[row])
-        for row in range(rows):
-            z = shifted(work, op[INPUT] + (start + row) * width)
-            e = shifted(work, room + (start + row) * width)
-            t = shifted(work, op[TARGET] + (start + row) * op[UNITS] + op[COLUMN])
-            c = float64(shifted(work, op[COEFFICIENT])[(start + row) // op[ROWS]])
-            top = int(tops[row])
-            largest = float64(z[top])
-            total = 1.0 + others[row]
-            targets = 0.0
-            below = 0.0
-            for k in range(width):
-                target = float64(t[k])
-                targets += target
-                below += target * (largest - float64(z[k])) if target != 0.0 else 0.0
-            loss += c * (targets * logs[row] + below)
-            factor = c * scales[row]
-            target = float64(t[top])
-            at_top = factor * ((targets - target) - target * others[row])
-            if adding:
-                dz = shifted(work, op[D_INPUT] + (start + row) * width)
-                for i in range(width):
-                    power, target = float64(e[i]), float64(t[i])
-                    slope = factor * ((targets - target) * power - target * (total - power))
-                    dz[i] += at_top if i == top else slope
-            else:
-                for i in range(width):
-                    power, target = float64(e[i]), float64(t[i])
-                    e[i] = factor * ((targets - target) * power - target * (total - power))
-                e[top] = at_top
+    for row in range(batch * op[ROWS]):
+        z, e = shifted(work, op[INPUT] + row * width), shifted(work, room + row * width)
+        t = shifted(work, op[TARGET] + row * op[UNITS] + op[COLUMN])
+        dz = shifted(work, op[D_INPUT] + row * width)
+        top = first_largest(z, width)
+        largest = float64(z[top])
+        others = targets = below = 0.0
+        for k in range(width):
+            logit, target = float64(z[k]), float64(t[k])
+            power = exponential(logit - (INFINITY if k == top else largest))
+            e[k] = power
+            others += power
+            targets += target
+            below += target * (largest - logit) if target != 0.0 else 0.0
+        c = float64(shifted(work, op[COEFFICIENT])[row // op[ROWS]])
+        loss += c * (targets * logarithm_of_one_and_positive(others) + below)
+        factor = c / (1.0 + others)
+        for k in range(width):
+            rest = others if k == top else (1.0 + others) - float64(e[k])
+            power = 1.0 if k == top else float64(e[k])
+            target = float64(t[k])
+            stood = float64(dz[k])  # read in any case: a branch would keep the loop from vectors
+            dz[k] = factor * ((targets - target) * power - target * rest) + (stood if adding else NOTHING)
     return loss
 
 
@@ -168,7 +215,7 @@ def binary_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any,
     width = op[WIDTH]
     adding = op[ADD_D_INPUT] != 0
     room = op[SLOPE] if adding else op[D_INPUT]
-    tops = one_for_each()
+    tops = one_for_each(work)
     loss = 0.0
     for row in range(batch * op[ROWS]):
         z = shifted(work, op[INPUT] + row * width)
@@ -239,3 +286,6 @@ LOSS_KERNELS: Final[dict[str, dict[str, Kernel]]] = {
     "categorical_cross_entropy_with_logits": {"": categorical_from_softmax},
 }
 """Word of the vocabulary → what its outputs come from → kernel. ``""``: the loss is one of the outputs themselves."""
+
+KERNELS_OF_FEW: Final[dict[Kernel, Kernel]] = {categorical_from_softmax: categorical_from_few}
+"""Kernel → the one that takes its place where a row has at most ``FEW`` classes."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 
 import fastimpl
 from fastimpl.kernels.losses import LOSS_KERNELS
+from fastimpl.kernels.rows import FEW
 from gradproof.case import Case
 from gradproof.errors import ArgumentError
 from gradproof.layers import Activation, Branches, Dense, Layer, Maxout, Residual
@@ -64,6 +65,23 @@ def test_each_loss_by_each_way_it_is_computed(name: str, source: str, reduction:
     for kind in kinds:
         network = Network((2,), layers, Loss(name, reduction, kind))
         demand_correct(seeded_case(network, 4, seed=5, dtype=dtype, sample_weights=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("batch", "classes", "power"), [(1, 2, 0), (67, 3, 0), (33, 10, 4), (17, 33, 0), (3, FEW, 3), (3, FEW + 1, 3)]
+)
+def test_categorical_losses_of_few_and_of_many_classes(batch: int, classes: int, power: int, dtype: Dtype) -> None:
+    """Rows that are worked on together, more than are at a time, and each by itself; gradients that are added."""
+    twice = Branches(((SOFTMAX,), (SOFTMAX,)), "concat")
+    layers: tuple[tuple[Layer, ...], Loss] = ((Dense(classes),), Loss("categorical_cross_entropy_with_logits", "sum"))
+    added: tuple[tuple[Layer, ...], Loss] = (
+        (Dense(classes), twice),
+        Loss("categorical_cross_entropy", "batch_mean", "free"),
+    )
+    for stack, loss in (layers, added):
+        case = seeded_case(Network((2,), stack, loss), batch, seed=3, dtype=dtype, sample_weights=True)
+        demand_correct(case.replace(parameters={name: np.ldexp(p, power) for name, p in case.parameters.items()}))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
