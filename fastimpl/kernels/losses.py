@@ -27,11 +27,11 @@ from fastimpl.kernels.rows import (
     LEAST_TOGETHER,
     TOGETHER,
     first_largest,
+    no_more_rows,
     one_for_each,
     panel,
     powers,
     turn,
-    turn_back,
 )
 from fastimpl.memory import shifted
 from fastimpl.table import ADD_D_INPUT, COEFFICIENT, COLUMN, D_INPUT, INPUT, ROWS, SLOPE, TARGET, UNITS, WIDTH
@@ -132,8 +132,10 @@ def categorical_from_few(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any
     for start in range(0, batch * each, together):
         rows = min(together, batch * each - start)
         count = in_whole_lines(work, rows)
-        turn(shifted(work, op[INPUT] + start * width), width, powers_, rows, count, width)
-        turn(shifted(work, op[TARGET] + start * units + op[COLUMN]), units, targets, rows, count, width)
+        turn(shifted(work, op[INPUT] + start * width), width, powers_, count, rows, width)
+        turn(shifted(work, op[TARGET] + start * units + op[COLUMN]), units, targets, count, rows, width)
+        no_more_rows(powers_, count, rows, width)
+        no_more_rows(targets, count, rows, width)
         for row in range(count):
             largest[row], tops[row] = powers_[row], 0.0
             others[row], sums[row], below[row], factors[row] = 0.0, 0.0, 0.0, 0.0
@@ -167,7 +169,13 @@ def categorical_from_few(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any
                 rest = others[row] if top else (1.0 + others[row]) - e[row]
                 power = 1.0 if top else e[row]
                 e[row] = factors[row] * ((sums[row] - t[row]) * power - t[row] * rest)
-        turn_back(powers_, shifted(work, op[D_INPUT] + start * width), rows, count, width, adding)
+        dz = shifted(work, op[D_INPUT] + start * width)
+        if adding:
+            for k in range(width):
+                for row in range(rows):
+                    dz[row * width + k] += powers_[k * count + row]
+        else:
+            turn(powers_, count, dz, width, width, rows)
     return loss
 
 

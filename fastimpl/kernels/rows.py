@@ -12,8 +12,8 @@ from typing import Any, Final
 from llvmlite import ir
 from numpy import float64
 
-from fastimpl.elementary.exponential import NOTHING, exponential
-from fastimpl.jit import inlined, intrinsic
+from fastimpl.elementary.exponential import exponential
+from fastimpl.jit import inlined, intrinsic, types
 from fastimpl.kernels.elementwise import in_whole_lines
 from fastimpl.memory import shifted
 
@@ -51,23 +51,68 @@ panel = _room(FEW * LEAST_TOGETHER)
 """(work) → room for rows that are turned."""
 
 
-@inlined()
-def turn(values: Any, stride: int, turned: Any, rows: int, count: int, width: int) -> None:
-    """Rows that start ``stride`` apart, turned: what stands at one place lies side by side; 0 up to ``count`` rows."""
-    for k in range(width):
-        for row in range(rows):
-            turned[k * count + row] = values[row * stride + k]
-        for row in range(rows, count):
-            turned[k * count + row] = 0.0
+_BLOCK: Final = 4
+"""Rows and columns that are turned in registers."""
+
+
+@intrinsic
+def _turn_block(typing: Any, source: Any, source_row: Any, target: Any, target_row: Any) -> Any:
+    """The first four numbers of four rows of ``source``, which start ``source_row`` apart, as columns of ``target``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = context.get_value_type(source.dtype)
+        vector = ir.VectorType(number, _BLOCK)
+        size = context.get_abi_sizeof(number)
+
+        def places(start: Any, apart: Any) -> list[Any]:
+            steps = [builder.mul(apart, apart.type(row)) for row in range(_BLOCK)]
+            return [builder.bitcast(builder.gep(start, [step]), vector.as_pointer()) for step in steps]
+
+        def mixed(a: Any, b: Any, *chosen: int) -> Any:
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), _BLOCK), chosen))
+
+        a, b, c, d = (builder.load(place, align=size) for place in places(*arguments[:2]))
+        low, high = (0, 4, 1, 5), (2, 6, 3, 7)
+        ac, bd = mixed(a, c, *low), mixed(b, d, *low)
+        ac_high, bd_high = mixed(a, c, *high), mixed(b, d, *high)
+        columns = (
+            mixed(ac, bd, *low),
+            mixed(ac, bd, *high),
+            mixed(ac_high, bd_high, *low),
+            mixed(ac_high, bd_high, *high),
+        )
+        for column, place in zip(columns, places(*arguments[2:]), strict=True):
+            builder.store(column, place, align=size)
+        return context.get_dummy_value()
+
+    return types.none(source, types.int64, target, types.int64), generate
 
 
 @inlined()
-def turn_back(turned: Any, values: Any, rows: int, count: int, width: int, adding: bool) -> None:
-    """Rows as they were before, written or added."""
+def turn(values: Any, stride: int, turned: Any, turned_stride: int, rows: int, width: int) -> None:
+    """Rows that start ``stride`` apart, turned: what stands at one place lies side by side.
+
+    Blocks that would end beyond the rows or their width start earlier.
+    """
+    if rows < _BLOCK or width < _BLOCK:
+        for k in range(width):
+            for row in range(rows):
+                turned[k * turned_stride + row] = values[row * stride + k]
+    else:
+        for start in range(0, rows, _BLOCK):
+            row = min(start, rows - _BLOCK)
+            for first in range(0, width, _BLOCK):
+                k = min(first, width - _BLOCK)
+                source, target = shifted(values, row * stride + k), shifted(turned, k * turned_stride + row)
+                _turn_block(source, stride, target, turned_stride)
+
+
+@inlined()
+def no_more_rows(turned: Any, stride: int, rows: int, width: int) -> None:
+    """0 where no row stands: from ``rows`` up to ``stride``."""
     for k in range(width):
-        for row in range(rows):
-            stood = values[row * width + k] if adding else NOTHING
-            values[row * width + k] = turned[k * count + row] + stood
+        for row in range(rows, stride):
+            turned[k * stride + row] = 0.0
 
 
 @inlined()

@@ -133,7 +133,8 @@ def looped(kernel: Kernel, dtype: Dtype, monkeypatch: pytest.MonkeyPatch) -> str
     """What LLVM makes of a kernel."""
     monkeypatch.setattr("fastimpl.jit.cache_for", lambda *given: NullCache())  # what is loaded has no text
     fastmath: Any = kernel._options["fastmath"]
-    text: str = Kernel(kernel.function, frozenset(fastmath)).compiled(dtype).library.get_llvm_str()
+    again = Kernel(kernel.function, frozenset(fastmath), native=kernel.native)
+    text: str = again.compiled(dtype).library.get_llvm_str()
     return text
 
 
@@ -148,8 +149,22 @@ def test_the_formulas_loop_in_vectors(kernel: Kernel, monkeypatch: pytest.Monkey
     assert not ONE_BY_ONE.search(text)
 
 
-def test_float32_loops_in_vectors_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kernel in (activations.tanh, activations.relu, losses.binary_from_sigmoid):
+NATIVE = [kernel for kernel in FORMULAS if kernel.native]
+
+
+@pytest.mark.parametrize("kernel", NATIVE, ids=lambda kernel: kernel.name)
+def test_what_is_computed_in_float32_loops_in_vectors_of_it(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One constant that stayed a float64 would make the loop compute in it."""
+    text = looped(kernel, "float32", monkeypatch)
+    assert re.search(r"<\d+ x float>", text)
+    if kernel is not losses.categorical_from_few:  # which sums the losses of rows in float64
+        assert not re.search(r"<\d+ x double>", text)
+    assert not re.search(r"= f(?:mul|div|sub) [^\n]*double", text)
+
+
+def test_other_float32_loops_in_vectors_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {activations.sigmoid, activations.tanh, losses.categorical_from_few} <= set(NATIVE)
+    for kernel in (activations.gelu_tanh, losses.binary_from_sigmoid):
         assert re.search(" x (double|float)>", looped(kernel, "float32", monkeypatch)), kernel
 
 
