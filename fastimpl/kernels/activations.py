@@ -21,7 +21,7 @@ from fastimpl.elementary.exponential import LEAST, NOTHING, exponential, exponen
 from fastimpl.elementary.logarithm import logarithm_of_one_and_positive
 from fastimpl.jit import REASSOCIATE, Kernel, inlined, kernel
 from fastimpl.kernels.elementwise import activation, activation_in_float64, elementwise_backward
-from fastimpl.kernels.rows import TOGETHER, one_for_each, powers
+from fastimpl.kernels.rows import first_largest
 from fastimpl.memory import shifted
 from fastimpl.table import ADD_D_INPUT, D_INPUT, D_OUTPUT, INPUT, OUTPUT, ROWS, WIDTH
 
@@ -142,19 +142,16 @@ def silu(z: float, parameter: float) -> tuple[float, float]:
 def softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
     """e^zᵢ / Σ e^zⱼ over each row, shifted by the row's largest, so that no power exceeds 1."""
     width = op[WIDTH]
-    tops = one_for_each(work)
-    for start in range(0, batch * op[ROWS], TOGETHER):
-        rows = min(TOGETHER, batch * op[ROWS] - start)
-        a = shifted(work, op[OUTPUT] + start * width)
-        powers(shifted(work, op[INPUT] + start * width), a, tops, rows, width)
-        for row in range(rows):
-            p = shifted(a, row * width)
-            p[int(tops[row])] = 1.0
-            total = 0.0
-            for i in range(width):
-                total += float64(p[i])
-            for i in range(width):
-                p[i] = float64(p[i]) / total
+    for row in range(batch * op[ROWS]):
+        z, p = shifted(work, op[INPUT] + row * width), shifted(work, op[OUTPUT] + row * width)
+        largest = float64(z[first_largest(z, width)])
+        total = 0.0
+        for i in range(width):
+            power = exponential(float64(z[i]) - largest)
+            p[i] = power
+            total += power
+        for i in range(width):
+            p[i] = float64(p[i]) / total
     return 0.0
 
 

@@ -30,7 +30,6 @@ from fastimpl.kernels.rows import (
     no_more_rows,
     one_for_each,
     panel,
-    powers,
     turn,
 )
 from fastimpl.memory import shifted
@@ -129,6 +128,7 @@ def categorical_from_few(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any
     c = shifted(work, op[COEFFICIENT])
     together = TOGETHER if width <= FEW * LEAST_TOGETHER // TOGETHER else LEAST_TOGETHER
     loss: float = in_float64(0.0)
+    sample, left = 0, each
     for start in range(0, batch * each, together):
         rows = min(together, batch * each - start)
         count = in_whole_lines(work, rows)
@@ -140,7 +140,10 @@ def categorical_from_few(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any
             largest[row], tops[row] = powers_[row], 0.0
             others[row], sums[row], below[row], factors[row] = 0.0, 0.0, 0.0, 0.0
         for row in range(rows):
-            factors[row] = c[start + row if each == 1 else (start + row) // each]
+            factors[row] = c[sample]
+            left -= 1
+            if left == 0:
+                sample, left = sample + 1, each
         for k in range(1, width):
             z = shifted(powers_, k * count)
             place = float64(k)
@@ -223,7 +226,6 @@ def binary_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any,
     width = op[WIDTH]
     adding = op[ADD_D_INPUT] != 0
     room = op[SLOPE] if adding else op[D_INPUT]
-    tops = one_for_each(work)
     loss = 0.0
     for row in range(batch * op[ROWS]):
         z = shifted(work, op[INPUT] + row * width)
@@ -231,10 +233,10 @@ def binary_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any,
         t = shifted(work, op[TARGET] + row * op[UNITS] + op[COLUMN])
         dz = shifted(work, op[D_INPUT] + row * width)
         c = float64(shifted(work, op[COEFFICIENT])[row // op[ROWS]])
-        if row % TOGETHER == 0:
-            powers(z, e, tops, min(TOGETHER, batch * op[ROWS] - row), width)
-        top = int(tops[row % TOGETHER])
+        top = first_largest(z, width)
         largest = float64(z[top])
+        for k in range(width):
+            e[k] = exponential(float64(z[k]) - (INFINITY if k == top else largest))
         second = -math.inf
         others = 0.0
         for k in range(width):

@@ -1,7 +1,7 @@
-"""What softmax and the losses behind it do to rows of logits: powers of all numbers at once, sums row by row.
+"""What softmax and the losses behind it do to rows of logits: many rows at once, or one by one.
 
-Rows are as short as there are classes, often shorter than two vectors. So the powers of many rows are computed in one
-loop over all their numbers; or rows are turned, and what is done to one is done to as many as a vector holds.
+Rows are as short as there are classes, often shorter than two vectors, and each ends in a sum that vectors do not take.
+So rows of few classes are turned, and what is done to one is done to as many as a vector holds.
 """
 
 from __future__ import annotations
@@ -10,22 +10,20 @@ import math
 from typing import Any, Final
 
 from llvmlite import ir
-from numpy import float64
 
-from fastimpl.elementary.exponential import exponential
 from fastimpl.jit import inlined, intrinsic, types
-from fastimpl.kernels.elementwise import in_whole_lines
 from fastimpl.memory import shifted
 
 TOGETHER: Final = 64
-"""Rows that are worked on at a time: their numbers stay in the nearest cache. A multiple of ALIGNMENT, so that all but
-the last of them end where a vector does."""
+"""Rows that are turned at a time: their numbers stay in the nearest cache, and their lengths fill whole vectors."""
 LEAST_TOGETHER: Final = 16
-"""Rows of many classes that are, likewise."""
+"""Rows of more classes that are, likewise."""
 FEW: Final = 128
 """Classes of which a panel holds ``LEAST_TOGETHER`` rows, and ``TOGETHER`` of a quarter as many."""
 INFINITY: Final = math.inf
 _CACHE_LINE: Final = 64
+_BLOCK: Final = 4
+"""Rows and columns that are turned in registers."""
 
 
 def _room(numbers: int) -> Any:
@@ -49,10 +47,6 @@ one_for_each = _room(TOGETHER)
 """(work) → room for a number of each of ``TOGETHER`` rows."""
 panel = _room(FEW * LEAST_TOGETHER)
 """(work) → room for rows that are turned."""
-
-
-_BLOCK: Final = 4
-"""Rows and columns that are turned in registers."""
 
 
 @intrinsic
@@ -125,21 +119,3 @@ def first_largest(z: Any, width: int) -> int:
         place = i if above else place
         largest = z[i] if above else largest
     return place
-
-
-@inlined()
-def powers(z: Any, e: Any, tops: Any, rows: int, width: int) -> None:
-    """e^(z − the row's largest); 0 for the first largest, whose power is 1, and whose place goes to ``tops``.
-
-    So a sum of a row is that of all powers but the largest, exact to its own last digits however small.
-    """
-    for row in range(rows):
-        logits, places = shifted(z, row * width), shifted(e, row * width)
-        top = first_largest(logits, width)
-        largest = logits[top]
-        for i in range(width):
-            places[i] = largest
-        places[top] = float("inf")
-        tops[row] = top
-    for i in range(in_whole_lines(e, rows * width)):
-        e[i] = exponential(float64(z[i]) - float64(e[i]))
