@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import ctypes
 import re
 import subprocess
 import sys
@@ -18,13 +19,14 @@ import fastimpl
 from fastimpl.jit import Kernel
 from fastimpl.kernels import activations, batches, dense, losses, merge, penalties, updates
 from fastimpl.plan import PROBABILITIES
+from fastimpl.table import COEFFICIENT, COLUMNS, D_INPUT, HYPER_COLUMNS, INPUT, ROWS, TARGET, UNITS, WIDTH
 from fastimpl.walkers import run_once, run_steps
 from gradproof.case import Case
 from gradproof.layers import Activation, Branches
 from gradproof.loss import Loss
 from gradproof.network import Network, dense_chain
 from gradproof.optimiser import Optimiser
-from gradproof.vocabulary import ACTIVATIONS, LOSSES, MERGES, PENALTIES, UNIT, Dtype
+from gradproof.vocabulary import ACTIVATIONS, DTYPES, LOSSES, MERGES, PENALTIES, UNIT, Dtype
 from verify.strategies import seeded_case
 
 KERNELS = {
@@ -166,6 +168,26 @@ def test_other_float32_loops_in_vectors_too(monkeypatch: pytest.MonkeyPatch) -> 
     assert {activations.sigmoid, activations.tanh, losses.categorical_from_few} <= set(NATIVE)
     for kernel in (activations.gelu_tanh, losses.binary_from_sigmoid):
         assert re.search(" x (double|float)>", looped(kernel, "float32", monkeypatch)), kernel
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_that_are_not_there_count_for_nothing(dtype: Dtype) -> None:
+    """Where they would stand lies what the call before left there."""
+    classes, most = 3, 16
+    size = most * classes
+    op = np.zeros(COLUMNS, dtype=np.int64)
+    op[[ROWS, WIDTH, UNITS, INPUT, TARGET, D_INPUT, COEFFICIENT]] = 1, classes, classes, 0, size, 2 * size, 3 * size
+    hyper, work = np.zeros(HYPER_COLUMNS), np.ones(4 * size, dtype=dtype)
+    kind = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5, ctypes.c_int64)
+    call = kind(losses.categorical_from_few.address(dtype))
+
+    def loss(rows: int) -> float:
+        return float(call(op.ctypes.data, hyper.ctypes.data, None, None, work.ctypes.data, rows))
+
+    work[:size] = np.nan
+    assert np.isnan(loss(most))
+    work[:size] = 1.0
+    assert loss(1) == pytest.approx(3 * np.log(3), rel=1e-6)
 
 
 def test_every_kernel_has_a_name_of_its_own() -> None:
