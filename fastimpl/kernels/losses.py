@@ -17,7 +17,7 @@ from typing import Any, Final
 from numpy import float64
 
 from fastimpl.elementary.arithmetic import in_float64
-from fastimpl.elementary.exponential import NOTHING, exponential
+from fastimpl.elementary.exponential import exponential
 from fastimpl.elementary.logarithm import logarithm, logarithm_of_one_and, logarithm_of_one_and_positive
 from fastimpl.jit import REASSOCIATE, Kernel, kernel
 from fastimpl.kernels.elementwise import elementwise_loss, in_whole_lines, put
@@ -192,7 +192,6 @@ def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work:
     for row in range(batch * op[ROWS]):
         z, e = shifted(work, op[INPUT] + row * width), shifted(work, room + row * width)
         t = shifted(work, op[TARGET] + row * op[UNITS] + op[COLUMN])
-        dz = shifted(work, op[D_INPUT] + row * width)
         top = first_largest(z, width)
         largest = float64(z[top])
         others = targets = below = 0.0
@@ -210,8 +209,11 @@ def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work:
             rest = others if k == top else (1.0 + others) - float64(e[k])
             power = 1.0 if k == top else float64(e[k])
             target = float64(t[k])
-            stood = float64(dz[k])  # read in any case: a branch would keep the loop from vectors
-            dz[k] = factor * ((targets - target) * power - target * rest) + (stood if adding else NOTHING)
+            e[k] = factor * ((targets - target) * power - target * rest)
+        if adding:
+            dz = shifted(work, op[D_INPUT] + row * width)
+            for k in range(width):
+                dz[k] += e[k]
     return loss
 
 
