@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import ctypes
 import re
 import subprocess
 import sys
@@ -178,11 +177,10 @@ def test_rows_that_are_not_there_count_for_nothing(dtype: Dtype) -> None:
     op = np.zeros(COLUMNS, dtype=np.int64)
     op[[ROWS, WIDTH, UNITS, INPUT, TARGET, D_INPUT, COEFFICIENT]] = 1, classes, classes, 0, size, 2 * size, 3 * size
     hyper, work = np.zeros(HYPER_COLUMNS), np.ones(4 * size, dtype=dtype)
-    kind = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5, ctypes.c_int64)
-    call = kind(losses.categorical_from_few.address(dtype))
 
     def loss(rows: int) -> float:
-        return float(call(op.ctypes.data, hyper.ctypes.data, None, None, work.ctypes.data, rows))
+        addresses = op.ctypes.data, hyper.ctypes.data, None, None, work.ctypes.data
+        return losses.categorical_from_few.call(dtype, *addresses, batch=rows)
 
     work[:size] = np.nan
     assert np.isnan(loss(most))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,14 +49,18 @@ def test_constants_are_rounded_and_whole_numbers_stay() -> None:
     assert single.__module__ == __name__
 
 
-def helped(x: Any) -> Any:
-    return tripled(replaced(x))
+def helped(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
+    value: float = tripled(replaced(float64(batch)))
+    return value
 
 
 def test_helpers_are_replaced_by_themselves_or_by_what_stands_in_for_them() -> None:
     f = np.float32
-    assert in_single(cast(FunctionType, helped))(f(1.0)) == f(3.3) * (f(1.0) + f(0.1))
-    assert helped(1.0) == 3.3 * (1.0 - 0.1)
+    single, double = (
+        Kernel(helped, CONTRACT, native=native).call("float32", *[None] * 5, batch=1) for native in (True, False)
+    )
+    assert single == f(3.3) * (f(1.0) + f(0.1))
+    assert double == 3.3 * (1.0 - 0.1)
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, np.float32(0.1)), (False, 0.1)])
@@ -65,5 +68,5 @@ def test_a_kernel_of_float32_computes_in_what_it_is_declared_to(native: bool, ex
     def run(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
         return TENTH
 
-    call = Kernel(run, CONTRACT, native=native).compiled("float32").ctypes
-    assert call(None, None, None, None, None, 1) == float(expected)
+    called = Kernel(run, CONTRACT, native=native).call("float32", *[None] * 5, batch=1)
+    assert called == float(expected)
