@@ -19,12 +19,11 @@ from fastimpl.kernels.batches import coefficients, gather
 from fastimpl.kernels.dense import dense, dense_backward
 from fastimpl.kernels.dropout import drawn_dropout, dropout
 from fastimpl.kernels.elementwise import elementwise_backward
-from fastimpl.kernels.losses import GUARDED_KERNELS, KERNELS_OF_FEW, LOSS_KERNELS, upstream
+from fastimpl.kernels.losses import GUARDED_KERNELS, LOSS_KERNELS, upstream
 from fastimpl.kernels.maxout import maxout, maxout_backward
 from fastimpl.kernels.merge import merge, merge_backward
 from fastimpl.kernels.metrics import right_classes, right_sides
 from fastimpl.kernels.penalties import PENALTY_KERNELS
-from fastimpl.kernels.rows import FEW
 from fastimpl.kernels.updates import not_finite
 from fastimpl.rows import Row
 from fastimpl.table import (
@@ -318,10 +317,7 @@ class _Builder:
         for piece in pieces:
             cells = {COLUMN: piece.column, TARGET: targets, COEFFICIENT: factors}
             eps = 0.0 if loss is None or loss.eps is None else loss.eps
-            kernel = kernels[piece.activation]
-            if piece.logits.width <= FEW:
-                kernel = KERNELS_OF_FEW.get(kernel, kernel)
-            self.losses.append(_Step(kernel, None, piece.logits, output, cells, factor=eps))
+            self.losses.append(_Step(kernels[piece.activation], None, piece.logits, output, cells, factor=eps))
         divisors = {"sum": 0, "batch_mean": 1, "element_mean": output.rows * output.width}
         return [
             Row(gather, None, {OUTPUT: targets, WIDTH: output.rows * output.width}),

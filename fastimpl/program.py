@@ -27,6 +27,7 @@ from fastimpl.control import (
     WORKSPACE,
 )
 from fastimpl.kernels.dense import D_WEIGHT_BY_BLAS, OUTPUT_BY_BLAS, dense, products_by_blas
+from fastimpl.kernels.losses import of_so_many
 from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, Plan
 from fastimpl.table import (
     ADD_D_BIAS,
@@ -57,6 +58,7 @@ from fastimpl.table import (
     UPDATES,
     WIDTH,
 )
+from fastimpl.table import ROWS as SAMPLE_ROWS
 from fastimpl.threads import blas_threads, threads_that_pay
 from gradproof.arrays import Floats
 from gradproof.case import Case
@@ -131,7 +133,8 @@ def bind(plan: Plan, dtype: Dtype, capacity: int, threads: int | None = 1) -> Pr
     for number, row in enumerate(plan.rows):
         for column, cell in row.cells.items():
             ops[number, column] = offsets[cell] if column in SLOTS and cell != NONE else cell
-        ops[number, FORWARD] = row.forward.entry(dtype)
+        many = capacity * row.cells.get(SAMPLE_ROWS, 1)
+        ops[number, FORWARD] = of_so_many(row.forward, many, row.cells.get(WIDTH, 0)).entry(dtype)
         if row.backward is not None:
             ops[number, BACKWARD] = row.backward.entry(dtype)
         if row.forward is dense:

@@ -16,7 +16,7 @@ from typing import Final
 from fastimpl.jit import Kernel
 from fastimpl.kernels.activations import ACTIVATION_KERNELS
 from fastimpl.kernels.dense import dense
-from fastimpl.kernels.losses import GUARDED_KERNELS, KERNELS_OF_FEW, LOSS_KERNELS, upstream
+from fastimpl.kernels.losses import GUARDED_KERNELS, LOSS_KERNELS, upstream
 from fastimpl.kernels.penalties import PENALTY_KERNELS
 from fastimpl.kernels.perturbations import (
     COPY,
@@ -61,12 +61,7 @@ _ELEMENTWISE: Final[frozenset[Kernel]] = frozenset(
     pair[0] for name, pair in ACTIVATION_KERNELS.items() if pair is not None and ACTIVATIONS[name].elementwise
 )
 _LOSSES: Final[frozenset[Kernel]] = frozenset(
-    [
-        upstream,
-        *GUARDED_KERNELS.values(),
-        *KERNELS_OF_FEW.values(),
-        *(kernel for kinds in LOSS_KERNELS.values() for kernel in kinds.values()),
-    ]
+    [upstream, *GUARDED_KERNELS.values(), *(kernel for kinds in LOSS_KERNELS.values() for kernel in kinds.values())]
 )
 _PENALTIES: Final[frozenset[Kernel]] = frozenset(forward for forward, _ in PENALTY_KERNELS.values())
 

@@ -30,6 +30,7 @@ from fastimpl.kernels.rows import (
     no_more_rows,
     one_for_each,
     panel,
+    powers,
     turn,
 )
 from fastimpl.memory import shifted
@@ -184,36 +185,56 @@ def categorical_from_few(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any
 
 @kernel(REASSOCIATE)
 def categorical_from_softmax(op: Any, hyper: Any, theta: Any, dtheta: Any, work: Any, batch: int) -> float:
-    """The same of longer rows, one by one. The powers lie where the derivatives go, or beside where those are added."""
+    """The same row by row, for rows of many classes, or few rows: powers of all their numbers at once, then the sums.
+
+    The powers lie where the derivatives go, or beside them where those are added.
+    """
     width = op[WIDTH]
     adding = op[ADD_D_INPUT] != 0
     room = op[SLOPE] if adding else op[D_INPUT]
+    tops, others, logs, scales = one_for_each(hyper), one_for_each(hyper), one_for_each(hyper), one_for_each(hyper)
     loss = 0.0
-    for row in range(batch * op[ROWS]):
-        z, e = shifted(work, op[INPUT] + row * width), shifted(work, room + row * width)
-        t = shifted(work, op[TARGET] + row * op[UNITS] + op[COLUMN])
-        top = first_largest(z, width)
-        largest = float64(z[top])
-        others = targets = below = 0.0
-        for k in range(width):
-            logit, target = float64(z[k]), float64(t[k])
-            power = exponential(logit - (INFINITY if k == top else largest))
-            e[k] = power
-            others += power
-            targets += target
-            below += target * (largest - logit) if target != 0.0 else 0.0
-        c = float64(shifted(work, op[COEFFICIENT])[row // op[ROWS]])
-        loss += c * (targets * logarithm_of_one_and_positive(others) + below)
-        factor = c / (1.0 + others)
-        for k in range(width):
-            rest = others if k == top else (1.0 + others) - float64(e[k])
-            power = 1.0 if k == top else float64(e[k])
-            target = float64(t[k])
-            e[k] = factor * ((targets - target) * power - target * rest)
-        if adding:
-            dz = shifted(work, op[D_INPUT] + row * width)
+    for start in range(0, batch * op[ROWS], TOGETHER):
+        rows = min(TOGETHER, batch * op[ROWS] - start)
+        powers(shifted(work, op[INPUT] + start * width), shifted(work, room + start * width), tops, rows, width)
+        for row in range(rows):
+            e = shifted(work, room + (start + row) * width)
+            total = 0.0
+            for i in range(width):
+                total += float64(e[i])
+            others[row] = total
+        for row in range(TOGETHER if rows == TOGETHER else rows):
+            logs[row] = logarithm_of_one_and_positive(others[row])
+            scales[row] = 1.0 / (1.0 + others[row])
+        for row in range(rows):
+            z = shifted(work, op[INPUT] + (start + row) * width)
+            e = shifted(work, room + (start + row) * width)
+            t = shifted(work, op[TARGET] + (start + row) * op[UNITS] + op[COLUMN])
+            c = float64(shifted(work, op[COEFFICIENT])[(start + row) // op[ROWS]])
+            top = int(tops[row])
+            largest = float64(z[top])
+            total = 1.0 + others[row]
+            targets = 0.0
+            below = 0.0
             for k in range(width):
-                dz[k] += e[k]
+                target = float64(t[k])
+                targets += target
+                below += target * (largest - float64(z[k])) if target != 0.0 else 0.0
+            loss += c * (targets * logs[row] + below)
+            factor = c * scales[row]
+            target = float64(t[top])
+            at_top = factor * ((targets - target) - target * others[row])
+            if adding:
+                dz = shifted(work, op[D_INPUT] + (start + row) * width)
+                for i in range(width):
+                    power, target = float64(e[i]), float64(t[i])
+                    slope = factor * ((targets - target) * power - target * (total - power))
+                    dz[i] += at_top if i == top else slope
+            else:
+                for i in range(width):
+                    power, target = float64(e[i]), float64(t[i])
+                    e[i] = factor * ((targets - target) * power - target * (total - power))
+                e[top] = at_top
     return loss
 
 
@@ -300,4 +321,9 @@ LOSS_KERNELS: Final[dict[str, dict[str, Kernel]]] = {
 """Word of the vocabulary → what its outputs come from → kernel. ``""``: the loss is one of the outputs themselves."""
 
 KERNELS_OF_FEW: Final[dict[Kernel, Kernel]] = {categorical_from_softmax: categorical_from_few}
-"""Kernel → the one that takes its place where a row has at most ``FEW`` classes."""
+"""Kernel → the one that takes its place where rows are many and of few classes."""
+
+
+def of_so_many(kernel: Kernel, rows: int, classes: int) -> Kernel:
+    """The kernel for so many rows of so many classes."""
+    return KERNELS_OF_FEW.get(kernel, kernel) if classes <= FEW and rows >= LEAST_TOGETHER else kernel

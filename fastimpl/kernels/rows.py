@@ -10,14 +10,17 @@ import math
 from typing import Any, Final
 
 from llvmlite import ir
+from numpy import float64
 
+from fastimpl.elementary.exponential import exponential
 from fastimpl.jit import inlined, intrinsic, types
+from fastimpl.kernels.elementwise import in_whole_lines
 from fastimpl.memory import shifted
 
 TOGETHER: Final = 64
-"""Rows that are turned at a time: their numbers stay in the nearest cache, and their lengths fill whole vectors."""
+"""Rows that are worked on at a time: their numbers stay in the nearest cache, and their lengths fill whole vectors."""
 LEAST_TOGETHER: Final = 16
-"""Rows of more classes that are, likewise."""
+"""Rows of more classes that are, likewise, and rows that are turned at all: fewer take less time one by one."""
 FEW: Final = 128
 """Classes of which a panel holds ``LEAST_TOGETHER`` rows, and ``TOGETHER`` of a quarter as many."""
 INFINITY: Final = math.inf
@@ -44,7 +47,7 @@ def _room(numbers: int) -> Any:
 
 
 one_for_each = _room(TOGETHER)
-"""(work) → room for a number of each of ``TOGETHER`` rows."""
+"""(pointer) → room for a number of its type for each of ``TOGETHER`` rows."""
 panel = _room(FEW * LEAST_TOGETHER)
 """(work) → room for rows that are turned."""
 
@@ -119,3 +122,21 @@ def first_largest(z: Any, width: int) -> int:
         place = i if above else place
         largest = z[i] if above else largest
     return place
+
+
+@inlined()
+def powers(z: Any, e: Any, tops: Any, rows: int, width: int) -> None:
+    """e^(z − the row's largest); 0 for the first largest, whose power is 1, and whose place goes to ``tops``.
+
+    So a sum of a row is that of all powers but the largest, exact to its own last digits however small.
+    """
+    for row in range(rows):
+        logits, places = shifted(z, row * width), shifted(e, row * width)
+        top = first_largest(logits, width)
+        largest = logits[top]
+        for i in range(width):
+            places[i] = largest
+        places[top] = float("inf")
+        tops[row] = top
+    for i in range(in_whole_lines(e, rows * width)):
+        e[i] = exponential(float64(z[i]) - float64(e[i]))

@@ -69,7 +69,8 @@ def test_each_loss_by_each_way_it_is_computed(name: str, source: str, reduction:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    ("batch", "classes", "power"), [(1, 2, 0), (67, 3, 0), (33, 10, 4), (67, 33, 0), (19, FEW, 3), (3, FEW + 1, 3)]
+    ("batch", "classes", "power"),
+    [(1, 2, 0), (7, 5, 2), (67, 3, 0), (33, 10, 4), (67, 33, 0), (19, FEW, 3), (3, FEW + 1, 3)],
 )
 def test_categorical_losses_of_few_and_of_many_classes(batch: int, classes: int, power: int, dtype: Dtype) -> None:
     """Rows that are worked on together, more than are at a time, and each by itself; gradients that are added."""
