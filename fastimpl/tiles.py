@@ -434,7 +434,7 @@ def _multiplication(rows_by_places: bool) -> Any:
             def body(inside: Any, given: list[Any]) -> None:
                 _Product(inside, element, rows_by_places, *given).emit()
 
-            _call_own(builder, name, arguments, body)
+            _call_own(builder, name, arguments, body, shared=not rows_by_places)
             return context.get_dummy_value()
 
         integer, flag = types.int64, types.boolean
@@ -459,14 +459,21 @@ multiply_terms = _multiplication(rows_by_places=False)
 """The same, but number (i, t) of A lies at ``a[i * a_row + places[t] * a_step]``: a sum over samples."""
 
 
-def _call_own(builder: Any, name: str, arguments: list[Any], body: Callable[[Any, list[Any]], None]) -> None:
-    """Calls the function that ``body`` writes, which stands in its module once however often it is called."""
+def _call_own(
+    builder: Any, name: str, arguments: list[Any], body: Callable[[Any, list[Any]], None], *, shared: bool
+) -> None:
+    """Calls the function that ``body`` writes, which stands in its module once however often it is called.
+
+    Where callers share it, LLVM is not to make copies for the constants of each, which take as long to compile again.
+    """
     kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
     function = cgutils.get_or_insert_function(builder.module, kind, name)
     if function.is_declaration:
         function.linkage = "linkonce_odr"
         function.attributes.add("noinline")
         function.attributes.add("nounwind")
+        if shared:
+            function.attributes.add("noduplicate")
         inside = ir.IRBuilder(function.append_basic_block("entry"))
         body(inside, list(function.args))
         inside.ret_void()
@@ -502,7 +509,7 @@ def transpose(typing: Any, source: Any, source_row: Any, rows: Any, columns: Any
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         element = context.get_value_type(source.dtype)
         name = f"fastimpl.transpose.{element}"
-        _call_own(builder, name, arguments, lambda inside, given: _transpose(inside, element, *given))
+        _call_own(builder, name, arguments, lambda inside, given: _transpose(inside, element, *given), shared=False)
         return context.get_dummy_value()
 
     return types.none(source, integer, integer, integer, panel, integer), generate
