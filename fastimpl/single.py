@@ -32,7 +32,8 @@ def in_single(function: FunctionType) -> FunctionType:
         function.__defaults__,
         tuple(CellType(_single(cell.cell_contents)) for cell in function.__closure__ or ()) or None,
     )
-    single.__module__, single.__qualname__ = function.__module__, function.__qualname__
+    single.__module__ = function.__module__
+    single.__qualname__ = f"{function.__qualname__}_in_single"  # the cache on disk keeps one source of each name
     return single
 
 

@@ -36,10 +36,11 @@ from fastimpl import evaluation
 from fastimpl.kernels import activations, batches
 from gradproof.layers import Activation
 from gradproof.network import Network
+from gradproof.vocabulary import DTYPES
 network = Network((1,), (Activation("sigmoid"),))
 output = evaluation.predict(network, {}, [[-1.0]]).item()
 kernels = {"sigmoid": activations.sigmoid, "gather": batches.gather}
-hits = {name: kernel.compiled("float64").cached for name, kernel in kernels.items()}
+hits = {name: all([kernel.compiled(dtype).cached for dtype in DTYPES]) for name, kernel in kernels.items()}
 print(json.dumps({"output": output, "home": evaluation.__file__, **hits}))
 """
 RIGHT = fastimpl.predict(Network((1,), (Activation("sigmoid"),)), {}, [[-1.0]]).item()
