@@ -17,10 +17,11 @@ subtraction here is done in float64, with one rounding.
 **Adam.** Its first step is −η g / (|g| + ε) and hardly depends on the size of g where ε is small: a gradient that is
 ten times too large gives the same step. So it is asked twice. First with ε far above every |g|, and η / ε as large as
 SGD's rate: the step is then −(η / ε) g nearly, and shows the gradient, at ``SHOWN`` entries of each parameter. Then
-with the hyperparameters that are timed, over ``STEPS`` steps, which show how the moments decay and how they are
-corrected; there, since the rule is the same for each entry, ``ENTRIES`` entries of each parameter are followed. Each
-step is judged by ``refimpl.updates`` from the parameters before it, from every gradient that careful arithmetic may
-have at them (``verify.trajectories.gradients_of``), and from every state that the steps before may have left.
+with the hyperparameters that are timed but for a rate that shows, over ``STEPS`` steps: they show how the moments decay
+and how they are corrected. There, since the rule is the same for each entry, ``ENTRIES`` entries of each parameter are
+followed. Each step is judged by ``refimpl.updates`` from the parameters before it, from every gradient that careful
+arithmetic may have at them (``verify.trajectories.gradients_of``), and from every state that the steps before may have
+left.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ trainer left would take minutes for a larger one, which runs the same code."""
 PROVING_RATE: Final = 2.0**10
 """What a step that shows its gradient multiplies it by: so large that the parameters before it hide nothing of it."""
 
+FOLLOWING_RATE: Final = 2.0**-10
+"""Adam's, where it is followed over steps: it moves every parameter by thousands of units in its last place."""
+
 PROVING_EPSILON: Final = 2.0**6
 """An ε far above every gradient here."""
 
@@ -93,7 +97,8 @@ class Agreement:
         proving = replace(self.task.optimiser, rate=PROVING_RATE * PROVING_EPSILON, epsilon=PROVING_EPSILON)
         self._refuse_wrong_gradient(peer.trainer(self.task.one_step(proving)), peer.rule(proving))
         if sum(array.size for array in self._case.parameters.values()) <= FOLLOWED_UP_TO:
-            self._refuse_wrong_rule(peer.trainer(self.task.one_step()), peer.rule(self.task.optimiser))
+            following = replace(self.task.optimiser, rate=FOLLOWING_RATE)
+            self._refuse_wrong_rule(peer.trainer(self.task.one_step(following)), peer.rule(following))
 
     def _refuse_wrong_descent(self, trainer: Trainer, rate: float) -> None:
         exact, allowed = self._exact()

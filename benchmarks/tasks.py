@@ -89,7 +89,11 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
 NAMES: Final = tuple(f"{network}.{kind}.{dtype}" for kind in KINDS for network in NETWORKS for dtype in DTYPES)
 
 SGD: Final = Optimiser("sgd", 2.0**-8)
-ADAM: Final = Optimiser("adam", 2.0**-10, beta1=0.9, beta2=0.999, epsilon=1e-8)
+ADAM: Final = Optimiser("adam", 2.0**-24, beta1=0.9, beta2=0.999, epsilon=1e-8)
+"""Slow, since a step of Adam moves every weight by about its rate, whatever the gradient: 784 of them by 2⁻¹⁰ each move
+a unit from one side of its kink to the other. Units that are off for all samples have no gradient, and their first
+moment decays until it stays among the subnormal numbers, with which some processors are slow and some peers do not
+compute: what is timed then is that."""
 
 
 def task(name: str) -> Task:
@@ -98,7 +102,7 @@ def task(name: str) -> Task:
     ``sigmoid_sgd``: half the squared error summed over the mini-batch, of random inputs and targets. ``relu_adam``:
     mean cross-entropy of one-hot targets; where there is one output only, binary cross-entropy, which is what the
     softmax of two logits comes to when one of them is 0. What the numbers are does not change a
-    step's cost.
+    step's cost as long as none are subnormal, see ``ADAM``.
     """
     network_name, kind, dtype_name = name.split(".")
     dtype: Dtype = "float32" if dtype_name == "float32" else "float64"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import fastimpl
 from benchmarks.tasks import KINDS, NAMES, NETWORKS, task
 from gradproof.vocabulary import DTYPES
 from refimpl.allowance import allowance
@@ -31,6 +32,28 @@ def test_tasks_have_equal_steps_and_one_step_keeps_the_first_of_them(name: str) 
     single = whole.one_step()
     assert (single.steps, single.optimiser) == (1, whole.optimiser)
     np.testing.assert_array_equal(single.case.inputs, whole.case.inputs[: size.batch])
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if "relu_adam" in name])
+def test_a_training_that_is_timed_meets_no_subnormal_number(name: str) -> None:
+    """As long as it takes float64's moments, too, to get there once a gradient is 0."""
+    whole = task(name)
+    case = whole.case
+    epochs = -(-8000 // whole.steps)
+    training = fastimpl.train(
+        case.network,
+        case.parameters,
+        case.inputs,
+        np.asarray(case.targets),
+        optimiser=whole.optimiser,
+        epochs=epochs,
+        batch_size=whole.batch,
+        dtype=case.dtype,
+    )
+    least = np.finfo(case.dtype).tiny
+    for numbers in (training.parameters, *training.state.moments.values()):
+        for parameter, values in numbers.items():
+            assert not np.any((values != 0) & (np.abs(values) < least)), parameter
 
 
 @pytest.mark.parametrize("network", list(NETWORKS))
