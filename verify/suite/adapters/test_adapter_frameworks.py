@@ -91,9 +91,8 @@ class TestTorch:
 class TestJax:
     def test_float64_is_refused_where_jax_computes_in_float32(self) -> None:
         jax = pytest.importorskip("jax")
-        if jax.config.jax_enable_x64:
-            pytest.skip("JAX computes in float64 here")
-        with pytest.raises(ArgumentError, match="dtypes: expected float32 alone: JAX computes in float32"):
+        refused = pytest.raises(ArgumentError, match="dtypes: expected float32 alone: JAX computes in float32")
+        with jax.enable_x64(False), refused:
             adapters.jax_function(losses="squared_error/sum", dtypes="float64", **LAYOUT)
 
     def test_leaves_must_be_the_arrays_that_were_given(self) -> None:

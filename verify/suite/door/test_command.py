@@ -323,13 +323,17 @@ def test_a_defect_of_ours_shows_its_traceback_and_asks_for_a_report(
 @pytest.mark.parametrize("options", [[], ["--isolate"]])
 def test_ctrl_c_ends_a_run_without_a_verdict(folder: Folder, options: list[str]) -> None:
     target = folder.target("slow", "open('called', 'w').close()\nimport time\ntime.sleep(60)")
-    command = subprocess.Popen(
-        [GRADPROOF, "check", target, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, heirs too
+    try:
+        command = subprocess.Popen(
+            [GRADPROOF, "check", target, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     while command.poll() is None and not (folder.path / "called").exists():
         time.sleep(0.01)
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does
