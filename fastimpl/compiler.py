@@ -55,7 +55,7 @@ _PASSES: Final = (
 )
 
 
-class Compiler(CompilerBase):  # type: ignore[misc]
+class Compiler(CompilerBase):  # type: ignore[misc]  # Numba has no types
     """Compiles kernels and walkers."""
 
     def define_pipelines(self) -> list[Any]:
@@ -82,7 +82,7 @@ class _PartCompiler(Compiler):
         return manager
 
 
-class _Text(JITCodeLibrary):  # type: ignore[misc]
+class _Text(JITCodeLibrary):  # type: ignore[misc]  # Numba has no types
     """The text of a part, and of the parts that it calls, as they were written down."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
@@ -96,7 +96,7 @@ class _Text(JITCodeLibrary):  # type: ignore[misc]
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)
-class _Known(LoweringPass):  # type: ignore[misc]
+class _Known(LoweringPass):  # type: ignore[misc]  # Numba has no types
     """Lets others link a part by a key, where Numba has the address of a wrapper."""
 
     _name = "gradproof_part_known"
@@ -111,7 +111,7 @@ class _Known(LoweringPass):  # type: ignore[misc]
         return True
 
 
-class Part(CPUDispatcher):  # type: ignore[misc]
+class Part(CPUDispatcher):  # type: ignore[misc]  # Numba has no types
     """A function that becomes part of each that calls it. Python cannot call it."""
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:

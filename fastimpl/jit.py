@@ -17,7 +17,7 @@ import numba
 from numba.core import sigutils
 from numba.core import types as numba_types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.dispatcher import _FunctionCompiler  # type: ignore[attr-defined]
+from numba.core.dispatcher import _FunctionCompiler  # type: ignore[attr-defined]  # Numba has no types
 from numba.core.registry import cpu_target
 
 from fastimpl.cache import cache_for
@@ -88,7 +88,7 @@ class Kernel:
         _CALL(self.entry(dtype))(ctypes.addressof(result), None, *addresses, batch)
         return result.value
 
-    @global_compiler_lock  # type: ignore[untyped-decorator]
+    @global_compiler_lock  # type: ignore[untyped-decorator]  # Numba has no types
     def _compile(self, dtype: Dtype) -> Compiled:
         numbers = _POINTERS[dtype]
         signature = types.float64(

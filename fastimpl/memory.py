@@ -6,11 +6,33 @@ from typing import Any
 
 from llvmlite import ir
 
+from fastimpl.buffers import CACHE_LINE
 from fastimpl.jit import intrinsic, types
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
 _BYTE = ir.IntType(8)
+
+
+def _stack(builder: Any, kind: Any) -> Any:
+    """Room on the stack while the function runs. Not by Numba's own, which is filled with zeros at each use."""
+    with builder.goto_entry_block():
+        return builder.alloca(kind)
+
+
+def room_for(numbers: int) -> Any:
+    """An operation, pointer → room on the stack for so many numbers of the type that it points to, on a cache line."""
+
+    @intrinsic
+    def room(typing: Any, like: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            stack = _stack(builder, ir.ArrayType(context.get_value_type(like.dtype), numbers))
+            stack.align = CACHE_LINE
+            return builder.bitcast(stack, context.get_value_type(like))
+
+        return like(like), generate
+
+    return room
 
 
 @intrinsic
@@ -108,8 +130,7 @@ def call_kernel(typing: Any, address: Any, op: Any, hyper: Any, theta: Any, dthe
         result = ir.DoubleType()
         kind = ir.FunctionType(_INT32, [result.as_pointer(), pointer, *[pointer] * 5, _INT])
         function = builder.inttoptr(arguments[0], kind.as_pointer())
-        with builder.goto_entry_block():
-            room = builder.alloca(result)
+        room = _stack(builder, result)
         pointers = [builder.inttoptr(argument, pointer) for argument in arguments[1:6]]
         builder.call(function, [room, ir.Constant(pointer, None), *pointers, arguments[6]])
         return builder.load(room)
@@ -147,8 +168,7 @@ def call_gemm(
         element = context.get_value_type(number)
 
         def stored(value: Any) -> Any:
-            with builder.goto_entry_block():  # not by cgutils, which would fill the room with zeros at each call
-                room = builder.alloca(value.type)
+            room = _stack(builder, value.type)
             builder.store(value, room)
             return room
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,6 +29,7 @@ from fastimpl.control import (
 from fastimpl.kernels.dense import D_WEIGHT_BY_BLAS, OUTPUT_BY_BLAS, dense, products_by_blas
 from fastimpl.kernels.losses import of_so_many
 from fastimpl.plan import COEFFICIENTS_ROW, INPUTS_ROW, TARGETS_ROW, Plan
+from fastimpl.rows import Row
 from fastimpl.table import (
     ADD_D_BIAS,
     ADD_D_INPUT,
@@ -130,11 +131,11 @@ def bind(plan: Plan, dtype: Dtype, capacity: int, threads: int | None = 1) -> Pr
     now[CLIP] = 1.0
     ops[:, CLOCK], ops[:, NOW] = clock.ctypes.data, now.ctypes.data
     ops[:, HYPER] = hyper.ctypes.data + hyper.strides[0] * np.arange(len(hyper))
+    plan = replace(plan, rows=tuple(_for_capacity(row, capacity) for row in plan.rows))
     for number, row in enumerate(plan.rows):
         for column, cell in row.cells.items():
             ops[number, column] = offsets[cell] if column in SLOTS and cell != NONE else cell
-        many = capacity * row.cells.get(SAMPLE_ROWS, 1)
-        ops[number, FORWARD] = of_so_many(row.forward, many, row.cells.get(WIDTH, 0)).entry(dtype)
+        ops[number, FORWARD] = row.forward.entry(dtype)
         if row.backward is not None:
             ops[number, BACKWARD] = row.backward.entry(dtype)
         if row.forward is dense:
@@ -180,6 +181,12 @@ def bind(plan: Plan, dtype: Dtype, capacity: int, threads: int | None = 1) -> Pr
         direct=direct,
         threads=threads if np.any(ops[:, GEMM] > 0) else 1,
     )
+
+
+def _for_capacity(row: Row, capacity: int) -> Row:
+    """The row with the kernel that so many samples are worked on by."""
+    rows, width = capacity * row.cells.get(SAMPLE_ROWS, 1), row.cells.get(WIDTH, 0)
+    return replace(row, forward=of_so_many(row.forward, rows, width))
 
 
 _ADD_COLUMNS: Final = (ADD_OUTPUT, ADD_D_INPUT, ADD_D_WEIGHT, ADD_D_BIAS)

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 
-from fastimpl.jit import inlined, intrinsic, types, walker
-from fastimpl.memory import integers_at
+from fastimpl.jit import inlined, walker
+from fastimpl.memory import integers_at, room_for
 from fastimpl.splitmix import MOST_SEED as MOST_SEED
 from fastimpl.splitmix import STEP, mix
 from gradproof.errors import ArgumentError
@@ -30,16 +29,7 @@ _S32 = np.uint64(32)
 _ONE = np.uint64(1)
 
 
-@intrinsic
-def _room(typing: Any) -> Any:
-    """Room on the stack for ``TOGETHER`` whole numbers."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        with builder.goto_entry_block():
-            room = builder.alloca(ir.ArrayType(ir.IntType(64), TOGETHER))
-        return builder.bitcast(room, ir.IntType(64).as_pointer())
-
-    return types.CPointer(types.int64)(), generate
+_room = room_for(TOGETHER)
 
 
 @inlined()
@@ -60,7 +50,7 @@ def shuffle(order: Any, samples: int, seed: Any, epoch: int) -> None:
     for i in range(samples):
         order[i] = i
     state = mix(mix(seed) + (np.uint64(epoch) + _ONE) * STEP)
-    places = _room()
+    places = _room(order)
     last = samples - 1
     while last > 0:
         after = max(last - TOGETHER, 0)

@@ -11,9 +11,7 @@ from functools import cache
 from types import CellType, FunctionType
 from typing import Any, Final
 
-import numba
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from fastimpl.compiler import Part
 
@@ -45,13 +43,9 @@ def _single(value: Any) -> Any:
         return tuple(map(_single, value))
     if value is np.float64:
         return np.float32
-    return _helper(value) if isinstance(value, Dispatcher) else value
+    return _helper(value) if isinstance(value, Part) else value
 
 
 @cache
 def _helper(helper: Any) -> Any:
-    function = getattr(helper, STANDS_IN, helper).py_func
-    if isinstance(helper, Part):
-        return Part(in_single(function), helper.targetoptions)
-    options = {name: option for name, option in helper.targetoptions.items() if name != "nopython"}
-    return numba.njit(**options)(in_single(function))
+    return Part(in_single(getattr(helper, STANDS_IN, helper).py_func), helper.targetoptions)

@@ -24,7 +24,9 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 
+from fastimpl.buffers import CACHE_LINE
 from fastimpl.jit import intrinsic, types
+from fastimpl.memory import room_for
 
 _INT = ir.IntType(64)
 _INT32 = ir.IntType(32)
@@ -35,8 +37,6 @@ _DOUBLE = ir.DoubleType()
 
 _WIDEST: Final = 4
 """Vectors across a strip."""
-_LINE: Final = 64
-"""Bytes of a cache line."""
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ class _Product:
         """
         builder = self.builder
         strip = sum(vector.lanes for vector in across)
-        line = _LINE // _size(self.element)
+        line = CACHE_LINE // _size(self.element)
         place = builder.mul(builder.udiv(top, _INT(height)), _INT(line))
         following = builder.add(builder.add(across[0].first, _INT(strip)), self.least(place, _INT(strip - line)))
         if self.rows_by_places:
@@ -484,17 +484,8 @@ PANEL: Final = 4096
 """Numbers of the panel that a matrix is transposed into, piece by piece: a first-level cache holds it."""
 
 
-@intrinsic
-def panel_like(typing: Any, pointer: Any) -> Any:
-    """Room on the stack for PANEL numbers like those at ``pointer``, while the kernel runs."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        with builder.goto_entry_block():  # not by cgutils, whose room is filled with zeros at each call
-            room = builder.alloca(ir.ArrayType(context.get_value_type(pointer.dtype), PANEL), name="panel")
-        room.align = _WIDE.vector
-        return builder.bitcast(room, context.get_value_type(pointer))
-
-    return pointer(pointer), generate
+panel_like = room_for(PANEL)
+"""(pointer) → room for PANEL numbers of its type, while the kernel runs."""
 
 
 @intrinsic
@@ -530,7 +521,7 @@ def _transpose(
             mask = _below(builder, builder.sub(columns, column), across)
             vectors = [_load(builder, _behind(builder, p, column), element, across, mask) for p in places]
             target = _behind(builder, panel, builder.add(builder.mul(column, panel_row), row))
-            for vector in _transposed(builder, vectors):
+            for vector in transposed(builder, vectors):
                 _store(builder, vector, target, None)
                 target = _behind(builder, target, panel_row)
 
@@ -540,7 +531,7 @@ def _transpose(
             block(column, half)
 
 
-def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
+def transposed(builder: Any, vectors: list[Any]) -> list[Any]:
     """The columns of a square, or of half of it: blocks of 1, then of 2, 4 … change places across the diagonal.
 
     Of rows of half the length, two stand in each vector.

@@ -15,7 +15,8 @@ from numpy import float64
 from fastimpl.elementary.exponential import exponential
 from fastimpl.jit import inlined, intrinsic, types
 from fastimpl.kernels.elementwise import in_whole_lines
-from fastimpl.memory import shifted
+from fastimpl.memory import room_for, shifted
+from fastimpl.tiles import transposed
 
 TOGETHER: Final = 64
 """Rows that are worked on at a time: their numbers stay in the nearest cache, and their lengths fill whole vectors."""
@@ -24,32 +25,13 @@ LEAST_TOGETHER: Final = 16
 FEW: Final = 128
 """Classes of which a panel holds ``LEAST_TOGETHER`` rows, and ``TOGETHER`` of a quarter as many."""
 INFINITY: Final = math.inf
-_CACHE_LINE: Final = 64
 _BLOCK: Final = 4
 """Rows and columns that are turned in registers."""
 
-
-def _room(numbers: int) -> Any:
-    """An intrinsic: room on the stack for so many numbers of the type that the pointer it is given points to."""
-
-    @intrinsic
-    def room(typing: Any, like: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            number = context.get_value_type(like.dtype)
-            with builder.goto_entry_block():  # not filled with zeros, as Numba's own would be
-                stack = builder.alloca(ir.ArrayType(number, numbers))
-            stack.align = _CACHE_LINE
-            return builder.bitcast(stack, number.as_pointer())
-
-        return like(like), generate
-
-    return room
-
-
-one_for_each = _room(TOGETHER)
+one_for_each = room_for(TOGETHER)
 """(pointer) → room for a number of its type for each of ``TOGETHER`` rows."""
-panel = _room(FEW * LEAST_TOGETHER)
-"""(work) → room for rows that are turned."""
+panel = room_for(FEW * LEAST_TOGETHER)
+"""(pointer) → room for rows that are turned."""
 
 
 @intrinsic
@@ -65,20 +47,8 @@ def _turn_block(typing: Any, source: Any, source_row: Any, target: Any, target_r
             steps = [builder.mul(apart, apart.type(row)) for row in range(_BLOCK)]
             return [builder.bitcast(builder.gep(start, [step]), vector.as_pointer()) for step in steps]
 
-        def mixed(a: Any, b: Any, *chosen: int) -> Any:
-            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), _BLOCK), chosen))
-
-        a, b, c, d = (builder.load(place, align=size) for place in places(*arguments[:2]))
-        low, high = (0, 4, 1, 5), (2, 6, 3, 7)
-        ac, bd = mixed(a, c, *low), mixed(b, d, *low)
-        ac_high, bd_high = mixed(a, c, *high), mixed(b, d, *high)
-        columns = (
-            mixed(ac, bd, *low),
-            mixed(ac, bd, *high),
-            mixed(ac_high, bd_high, *low),
-            mixed(ac_high, bd_high, *high),
-        )
-        for column, place in zip(columns, places(*arguments[2:]), strict=True):
+        rows = [builder.load(place, align=size) for place in places(*arguments[:2])]
+        for column, place in zip(transposed(builder, rows), places(*arguments[2:]), strict=True):
             builder.store(column, place, align=size)
         return context.get_dummy_value()
 
@@ -136,7 +106,7 @@ def powers(z: Any, e: Any, tops: Any, rows: int, width: int) -> None:
         largest = logits[top]
         for i in range(width):
             places[i] = largest
-        places[top] = float("inf")
+        places[top] = INFINITY
         tops[row] = top
     for i in range(in_whole_lines(e, rows * width)):
         e[i] = exponential(float64(z[i]) - float64(e[i]))

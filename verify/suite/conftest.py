@@ -40,6 +40,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     What they have in common (drawn cases, derivations, enclosures) is then computed once, not by each worker.
     """
-    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
     return LoadFileScheduling(config, log) if config.getoption("dist") == "load" else None
